@@ -1,0 +1,195 @@
+//! `listen:`: where the host is to be reached.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An IP address and port; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether only this machine can reach it.
+    fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().is_loopback(),
+            Address::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("`unix:` names no path: write `unix:/run/ostler.sock`".to_owned()),
+                path => Ok(Address::Unix(path.into())),
+            };
+        }
+        let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        numeric.as_deref().unwrap_or(text).parse().map(Address::Tcp).map_err(|_| {
+            format!("`{text}` is not an address: write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, or `unix:/run/ostler.sock`")
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One address with what holds there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    /// Where.
+    pub address: Address,
+    /// Whether the operator accepts that an address others can reach is not encrypted.
+    pub plaintext: bool,
+}
+
+/// Every address, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen(pub Vec<Listener>);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Listen(vec![Listener { address: Address::Tcp(([127, 0, 0, 1], 50051).into()), plaintext: false }])
+    }
+}
+
+impl Listener {
+    fn new<E: de::Error>(address: &str, plaintext: bool) -> Result<Listener, E> {
+        let address: Address = address.parse().map_err(E::custom)?;
+        if !address.is_local() && !plaintext {
+            return Err(E::custom(format_args!(
+                "`{address}` can be reached from other machines and is not encrypted: \
+                 if that is meant, write `{{ address: \"{address}\", plaintext: true }}`"
+            )));
+        }
+        Ok(Listener { address, plaintext })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spelled {
+    address: String,
+    #[serde(default)]
+    plaintext: bool,
+}
+
+struct OneListener;
+
+impl<'de> de::Visitor<'de> for OneListener {
+    type Value = Listener;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address, or a map of `address` and `plaintext`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Listener, E> {
+        Listener::new(text, false)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Listener, A::Error> {
+        let Spelled { address, plaintext } = Spelled::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Listener::new(&address, plaintext)
+    }
+}
+
+impl<'de> Deserialize<'de> for Listener {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneListener)
+    }
+}
+
+struct OneOrMore;
+
+impl<'de> de::Visitor<'de> for OneOrMore {
+    type Value = Listen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address or a list of addresses")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Listen, E> {
+        Ok(Listen(vec![OneListener.visit_str(text)?]))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Listen, A::Error> {
+        Ok(Listen(vec![OneListener.visit_map(map)?]))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Listen, A::Error> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        while let Some(listener) = items.next_element::<Listener>()? {
+            // Port 0 is a new port each time, so it alone may repeat.
+            let repeats = !matches!(listener.address, Address::Tcp(address) if address.port() == 0)
+                && listeners.iter().any(|earlier| earlier.address == listener.address);
+            if repeats {
+                return Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)));
+            }
+            listeners.push(listener);
+        }
+        if listeners.is_empty() {
+            return Err(de::Error::custom("`listen` names no address: leave it out for 127.0.0.1:50051"));
+        }
+        Ok(Listen(listeners))
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneOrMore)
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(
+            self.0
+                .iter()
+                .map(|listener| Shown { address: listener.address.to_string(), plaintext: listener.plaintext }),
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    address: String,
+    plaintext: bool,
+}
+
+impl JsonSchema for Listen {
+    fn schema_name() -> Cow<'static, str> {
+        "Listen".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = serde_json::json!({ "anyOf": [
+            { "type": "string", "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
+            { "type": "object", "additionalProperties": false, "required": ["address"], "properties": {
+                "address": { "type": "string" },
+                "plaintext": { "type": "boolean", "default": false,
+                    "description": "Accept an address other machines can reach without encryption." },
+            } },
+        ] });
+        json_schema!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+    }
+}

@@ -1,0 +1,303 @@
+//! What is wrong with a request, where, and what would be right.
+//!
+//! A [`Problem`] is made where it is noticed, knows its [`Path`] from there,
+//! and gets its [`Place`] in the text on the way up; nobody below formats a
+//! path or counts a line. [`Problems`] are gathered, so that an operator reads
+//! all of them at once.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+
+/// One step from a value to a value inside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// Into a map, by key.
+    Key(String),
+    /// Into a list, by index from 0.
+    Index(usize),
+}
+
+impl From<&str> for Segment {
+    fn from(key: &str) -> Self {
+        Segment::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Segment {
+    fn from(index: usize) -> Self {
+        Segment::Index(index)
+    }
+}
+
+/// The way from the root of the document to a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Path(pub Vec<Segment>);
+
+impl Path {
+    /// This path and one step more.
+    pub fn then(&self, step: impl Into<Segment>) -> Path {
+        let mut path = self.clone();
+        path.0.push(step.into());
+        path
+    }
+
+    /// This path and then that one.
+    pub fn join(&self, rest: &Path) -> Path {
+        Path(self.0.iter().chain(&rest.0).cloned().collect())
+    }
+}
+
+/// Written as an operator would: `services."routeguide.RouteGuide".handler`,
+/// `listen[1]`.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Key(key) => {
+                    let dot = if at == 0 { "" } else { "." };
+                    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+                    if plain { write!(f, "{dot}{key}")? } else { write!(f, "{dot}{key:?}")? }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A spot in a file, with the line it is on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file as the operator named it.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The line's text, unless it is too long to be worth showing.
+    excerpt: Option<(String, (usize, usize))>,
+}
+
+/// Lines longer than this are named by number only.
+const LONGEST_EXCERPT_BYTES: usize = 400;
+
+impl Place {
+    /// The place of a range of bytes in a text.
+    pub fn of(file: &str, text: &str, range: Range<usize>) -> Place {
+        let start = text.floor_char_boundary(range.start.min(text.len()));
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line_text = text[line_start..line_end].trim_end_matches('\r');
+        let end = text.floor_char_boundary(range.end.clamp(start, line_end));
+        let span = (start - line_start, (end - line_start).min(line_text.len()).max(start - line_start));
+        Place {
+            file: file.to_owned(),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            excerpt: (line_text.len() <= LONGEST_EXCERPT_BYTES && span.1 <= line_text.len())
+                .then(|| (line_text.to_owned(), span)),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    message: String,
+    label: String,
+    help: Vec<String>,
+    path: Path,
+    place: Option<Box<Place>>,
+}
+
+impl Problem {
+    /// A problem, said in one sentence without a full stop.
+    pub fn new(message: impl Into<String>) -> Problem {
+        Problem { message: message.into(), label: String::new(), help: Vec::new(), path: Path::default(), place: None }
+    }
+
+    /// Two or three words beneath the marked text.
+    pub fn label(mut self, label: impl Into<String>) -> Problem {
+        self.label = label.into();
+        self
+    }
+
+    /// What would be right.
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Says the problem lies one step further in than where it was noticed.
+    pub fn within(mut self, step: impl Into<Segment>) -> Problem {
+        self.path.0.insert(0, step.into());
+        self
+    }
+
+    /// Says the problem lies below this path.
+    pub fn below(mut self, path: &Path) -> Problem {
+        self.path = path.join(&self.path);
+        self
+    }
+
+    /// Says where in a file; what knows best says it first and is kept.
+    pub fn at(mut self, place: Place) -> Problem {
+        self.place.get_or_insert_with(|| Box::new(place));
+        self
+    }
+
+    /// The way to it from the root of the document.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it is, once known.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
+    }
+
+    /// Rewrites every text a reader would see.
+    pub(super) fn reword(&mut self, with: impl Fn(&str) -> String) {
+        self.message = with(&self.message);
+        self.label = with(&self.label);
+        for help in &mut self.help {
+            *help = with(help);
+        }
+    }
+
+    /// Drawn as rustc draws its errors.
+    pub fn draw(&self, renderer: &Renderer) -> String {
+        let mut group = Level::ERROR
+            .primary_title(self.message.as_str())
+            .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
+        if let Some(place) = &self.place {
+            group = match &place.excerpt {
+                Some((line, (start, end))) => group.element(
+                    Snippet::source(line.as_str()).line_start(place.line).path(place.file.as_str()).annotation(
+                        AnnotationKind::Primary
+                            .span(*start..*end)
+                            .label((!self.label.is_empty()).then_some(self.label.as_str())),
+                    ),
+                ),
+                None => group.element(Origin::path(place.file.as_str()).line(place.line).char_column(place.column)),
+            };
+        }
+        if !self.path.0.is_empty() {
+            group = group.element(Level::NOTE.message(format!("at {}", self.path)));
+        }
+        for help in &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+/// On one line, for logs.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Place { file, line, column, .. }) = self.place() {
+            write!(f, "{file}:{line}:{column}: ")?;
+        }
+        write!(f, "{}", self.message)?;
+        if !self.path.0.is_empty() {
+            write!(f, " (at {})", self.path)?;
+        }
+        for help in &self.help {
+            write!(f, "; {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// For machines: `check --format json`.
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut out = serializer.serialize_struct("Problem", 6)?;
+        out.serialize_field("file", &self.place.as_ref().map(|place| &place.file))?;
+        out.serialize_field("line", &self.place.as_ref().map(|place| place.line))?;
+        out.serialize_field("column", &self.place.as_ref().map(|place| place.column))?;
+        out.serialize_field("path", &self.path.to_string())?;
+        out.serialize_field("message", &self.message)?;
+        out.serialize_field("help", &self.help)?;
+        out.end()
+    }
+}
+
+/// Everything that is wrong, in the order of the text.
+#[derive(Clone, Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One more.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// One by one, places first to last.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+
+    /// Each changed on its way up.
+    pub fn map(self, with: impl FnMut(Problem) -> Problem) -> Problems {
+        Problems(self.0.into_iter().map(with).collect())
+    }
+
+    /// The value, or what was gathered, in the order of the text.
+    pub fn or<T>(mut self, value: T) -> Result<T, Problems> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        Err(self)
+    }
+
+    /// Keeps the value, or gathers why there is none.
+    pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
+        result.map_err(|problems| self.0.extend(problems.into().0)).ok()
+    }
+
+    /// All drawn, one below the other.
+    pub fn draw(&self, renderer: &Renderer) -> String {
+        self.0.iter().map(|problem| problem.draw(renderer) + "\n").collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            let line = if at == 0 { "" } else { "\n" };
+            write!(f, "{line}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The known name that was most likely meant.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len().max(name.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,125 @@
+//! The file's keys, typed: everything at the top level but the services' own
+//! settings. Each field's words are what `ostler schema` says of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::listen::Listen;
+use super::units::Period;
+
+/// The top level, but for `services`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shape {
+    /// Where to be reached: an address, or a list. A port of 0 lets the system choose.
+    pub listen: Listen,
+    /// What health says beside each service and the host as a whole.
+    pub health: Health,
+    /// Whether clients may discover services; false answers UNIMPLEMENTED.
+    pub reflection: Reflection,
+    /// When a changed file is applied.
+    pub reload: Reload,
+    /// How the host stops.
+    pub shutdown: Shutdown,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// On or off; on by default.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Reflection(pub bool);
+
+impl Default for Reflection {
+    fn default() -> Self {
+        Reflection(true)
+    }
+}
+
+/// Health's own settings.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Further names that answer as the whole host does, such as `liveness`.
+    pub also: Vec<String>,
+}
+
+/// When a changed file is applied.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// Whether to watch the files; SIGHUP reloads either way.
+    pub watch: bool,
+    /// How long a changed file must keep still before it is applied.
+    pub settle: Period,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Reload { watch: true, settle: Period(std::time::Duration::from_millis(500)) }
+    }
+}
+
+/// How the host stops.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long to say NOT_SERVING while still taking calls; by default 5s
+    /// under Kubernetes and 0s elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lame_duck: Option<Period>,
+    /// How long calls in flight may still take before they are cut off.
+    pub drain: Period,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown { lame_duck: None, drain: Period(std::time::Duration::from_secs(20)) }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least important level that is logged.
+    pub level: LogLevel,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// How important a line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something is amiss.
+    Warn,
+    /// Starts, stops and reloads.
+    #[default]
+    Info,
+    /// Connections too.
+    Debug,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For eyes.
+    Human,
+    /// For machines, one object a line.
+    Json,
+}
+
+/// The host's keys for one service.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub handler: Value,
+}

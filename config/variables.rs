@@ -1,0 +1,147 @@
+//! `${NAME}`, `${NAME:-default}`, `${file:/run/secrets/x}`; `$${` for a literal.
+//!
+//! Variables fill scalars after the text is parsed, so what they hold can
+//! never change the file's structure. In a plain scalar the result is read
+//! again as if it had been typed there; in quotes it stays text. Every filled
+//! value counts as a secret: messages show `${NAME}` in its place.
+
+use std::path::Path as FilePath;
+
+use serde_json::Value;
+
+use super::problem::{Path, Problem};
+use super::source::Sources;
+
+/// Values shorter than this are too common in ordinary words to be masked
+/// wherever they appear; at their own place they are masked all the same.
+const SHORTEST_SECRET_BYTES: usize = 4;
+/// A file named by `${file:…}` may hold a secret, not a library.
+const LARGEST_SECRET_BYTES: usize = 64 * 1024;
+
+/// A scalar that variables filled.
+#[derive(Debug)]
+struct Filled {
+    path: Path,
+    /// As the operator wrote it.
+    written: String,
+    /// What was put in, each with the variable that held it.
+    values: Vec<(String, String)>,
+}
+
+/// Every scalar that variables filled.
+#[derive(Debug, Default)]
+pub(super) struct Variables(Vec<Filled>);
+
+/// Where variables come from; a test brings its own environment.
+pub(super) struct Surroundings<'a> {
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub base: &'a FilePath,
+    pub sources: &'a mut Sources,
+}
+
+impl Variables {
+    /// Fills one text scalar. `again` reads a plain scalar's result as YAML would.
+    pub(super) fn fill(
+        &mut self,
+        value: &mut Value,
+        path: &Path,
+        plain: bool,
+        from: &mut Surroundings<'_>,
+        again: impl Fn(&str) -> Option<Value>,
+    ) -> Result<(), Problem> {
+        let Value::String(written) = value else { return Ok(()) };
+        if !written.contains("${") {
+            return Ok(());
+        }
+        let mut values = Vec::new();
+        let text = expand(written, &mut values, from)?;
+        let written = std::mem::take(written);
+        *value = match plain.then(|| again(&text)).flatten() {
+            Some(scalar) => scalar,
+            None => Value::String(text),
+        };
+        if !values.is_empty() {
+            self.0.push(Filled { path: path.clone(), written, values });
+        }
+        Ok(())
+    }
+
+    /// What the operator wrote at a path, if variables filled it.
+    pub(super) fn written(&self, path: &Path) -> Option<&str> {
+        self.0.iter().find(|filled| filled.path == *path).map(|filled| filled.written.as_str())
+    }
+
+    /// A text with every filled value replaced by the variable that held it.
+    pub(super) fn mask(&self, text: &str, path: &Path) -> String {
+        let mut masked = text.to_owned();
+        for filled in &self.0 {
+            let here = path.0.starts_with(&filled.path.0);
+            for (variable, value) in &filled.values {
+                if !value.is_empty() && (here || value.len() >= SHORTEST_SECRET_BYTES) {
+                    masked = masked.replace(value.as_str(), variable);
+                }
+            }
+        }
+        masked
+    }
+}
+
+/// Puts values in for variables, gathering what was put in.
+fn expand(written: &str, values: &mut Vec<(String, String)>, from: &mut Surroundings<'_>) -> Result<String, Problem> {
+    let mut text = String::new();
+    let mut rest = written;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            text.push_str(&rest[..at - 1]);
+            text.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        text.push_str(&rest[..at]);
+        let inside = &rest[at + 2..];
+        let end = inside.find('}').ok_or_else(|| {
+            Problem::new("a variable has no closing brace")
+                .label("`${` without `}`")
+                .help("for a literal `${` write `$${`")
+        })?;
+        let variable = format!("${{{}}}", &inside[..end]);
+        let value = look_up(&inside[..end], from)?;
+        text.push_str(&value);
+        values.push((variable, value));
+        rest = &inside[end + 1..];
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+/// What one variable holds.
+fn look_up(name: &str, from: &mut Surroundings<'_>) -> Result<String, Problem> {
+    if let Some(file) = name.strip_prefix("file:") {
+        let path = from.base.join(file);
+        let bytes = from.sources.read(&path, LARGEST_SECRET_BYTES as u64).map_err(|error| {
+            Problem::new(format!("cannot read the file of `${{{name}}}`: {error}")).label("no such value")
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Problem::new(format!("the file of `${{{name}}}` is not UTF-8 text")).label("not text"))?;
+        return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
+    }
+    let (name, default) = match name.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (name, None),
+    };
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(valid) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Problem::new(format!("`{name}` cannot be a variable's name"))
+            .label("bad name")
+            .help("write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$${` for a literal `${`"));
+    }
+    // As in a shell, `:-` also stands in for a variable that is set but empty.
+    match (from.env)(name).filter(|value| default.is_none() || !value.is_empty()) {
+        Some(value) => Ok(value),
+        None => default.map(str::to_owned).ok_or_else(|| {
+            Problem::new(format!("the variable `{name}` is not set"))
+                .label("not set")
+                .help(format!("set it in the environment, or give a default: `${{{name}:-…}}`"))
+        }),
+    }
+}

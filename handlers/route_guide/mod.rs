@@ -1,0 +1,47 @@
+//! The official gRPC tutorial's service, answering as any of its six reference
+//! servers does.
+//!
+//! ```text
+//! settings ── profile (how to answer) ─┐
+//! features: source → index ────────────┼─▶ service: the four RPCs
+//! chat: notes kept within bounds ──────┘
+//! ```
+
+mod chat;
+mod features;
+mod geo;
+mod profile;
+mod service;
+mod settings;
+
+use std::sync::Arc;
+
+use crate::host::{BoxError, Build, Mount, Plugin};
+use crate::proto;
+use crate::proto::routeguide::route_guide_server::RouteGuideServer;
+
+pub use settings::Config;
+use settings::Source;
+
+/// A route point is some 12 bytes and a note at most a few KiB; more is a mistake.
+const LARGEST_MESSAGE_BYTES: usize = 64 << 10;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RouteGuide;
+
+impl Plugin for RouteGuide {
+    const KIND: &'static str = "route_guide";
+    type Config = Config;
+
+    async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
+        let features = features::load(&config.features, build).await?;
+        // Notes outlive the configuration that took them.
+        let kept = build.keep("chat", chat::Kept::default);
+        let service = service::Service::new(&config, features, kept);
+        let server = RouteGuideServer::from_arc(Arc::new(service))
+            .max_decoding_message_size(LARGEST_MESSAGE_BYTES)
+            .accept_compressed(tonic::codec::CompressionEncoding::Gzip);
+        Ok(Mount::compiled(server, proto::DESCRIPTORS)?)
+    }
+}

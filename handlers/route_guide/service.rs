@@ -1,0 +1,162 @@
+//! The four RPCs, each as its profile has it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::{Stream, stream};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::chat::{Kept, Talk};
+use super::features::{AtPoint, Features};
+use super::geo::{Length, Place, off_earth, place};
+use super::profile::{Coordinates, Duplicates, UnknownPoint};
+use super::settings::Config;
+use crate::proto::routeguide::route_guide_server::RouteGuide;
+use crate::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummary};
+
+/// One configuration's service.
+#[derive(Debug)]
+pub(super) struct Service {
+    config: Config,
+    features: Arc<Features>,
+    kept: Arc<Kept>,
+}
+
+impl Service {
+    pub(super) fn new(config: &Config, features: Arc<Features>, kept: Arc<Kept>) -> Service {
+        Service { config: config.clone(), features, kept }
+    }
+
+    /// Refuses a point that is not on earth, where the operator asks for that.
+    fn on_earth(&self, field: &str, point: Place) -> Result<(), Status> {
+        if self.config.coordinates == Coordinates::Lenient {
+            return Ok(());
+        }
+        let Some((coordinate, why)) = off_earth(point) else { return Ok(()) };
+        let field = if field.is_empty() { coordinate.to_owned() } else { format!("{field}.{coordinate}") };
+        let details = ErrorDetails::with_bad_request_violation(&field, why);
+        Err(Status::with_error_details(Code::InvalidArgument, format!("{field}: {why}"), details))
+    }
+
+    /// How many features a route's point counts for.
+    fn counted(&self, at: AtPoint) -> i64 {
+        let AtPoint { first, count, named } = at;
+        match (self.config.duplicates, self.config.count_unnamed) {
+            (Duplicates::Each, true) => count.into(),
+            (Duplicates::Each, false) => named.into(),
+            (Duplicates::First, true) => 1,
+            (Duplicates::First, false) => {
+                self.features.get(first).is_some_and(|feature| !feature.name.is_empty()).into()
+            }
+        }
+    }
+}
+
+/// A count as it goes on the wire: as much as fits.
+fn int32(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl RouteGuide for Service {
+    async fn get_feature(&self, request: Request<Point>) -> Result<Response<Feature>, Status> {
+        let point = request.into_inner();
+        let at = place(Some(point));
+        self.on_earth("", at)?;
+        let found = self.features.at(at).and_then(|found| self.features.get(found.first));
+        Ok(Response::new(match found {
+            Some(feature) => feature.clone(),
+            None => {
+                let location = (self.config.unknown_point == UnknownPoint::Echo).then_some(point);
+                Feature { name: String::new(), location }
+            }
+        }))
+    }
+
+    type ListFeaturesStream = Answers<Feature>;
+
+    async fn list_features(&self, request: Request<Rectangle>) -> Result<Response<Self::ListFeaturesStream>, Status> {
+        let Rectangle { lo, hi } = request.into_inner();
+        let (lo, hi) = (place(lo), place(hi));
+        self.on_earth("lo", lo)?;
+        self.on_earth("hi", hi)?;
+        let found = self.features.within(lo, hi);
+        let (features, list_unnamed) = (self.features.clone(), self.config.list_unnamed);
+        // Features are copied as they are sent, so a client that goes away ends the work.
+        let listed = found.into_iter().filter_map(move |id| {
+            features.get(id).filter(|feature| list_unnamed || !feature.name.is_empty()).cloned().map(Ok)
+        });
+        Ok(Response::new(Box::pin(stream::iter(listed))))
+    }
+
+    async fn record_route(&self, request: Request<Streaming<Point>>) -> Result<Response<RouteSummary>, Status> {
+        let started = Instant::now();
+        let mut points = request.into_inner();
+        let (mut point_count, mut feature_count) = (0, 0);
+        let mut length = Length::new(self.config.distance);
+        let mut previous = None;
+        // A client that breaks off ends this with an error, never with a summary.
+        while let Some(point) = points.message().await? {
+            let here = place(Some(point));
+            self.on_earth("", here)?;
+            point_count += 1;
+            feature_count += self.features.at(here).map_or(0, |at| self.counted(at));
+            if let Some(previous) = previous.replace(here) {
+                length.add(previous, here);
+            }
+        }
+        Ok(Response::new(RouteSummary {
+            point_count: int32(point_count),
+            feature_count: int32(feature_count),
+            distance: length.metres(),
+            elapsed_time: int32(started.elapsed().as_secs().try_into().unwrap_or(i64::MAX)),
+        }))
+    }
+
+    type RouteChatStream = Answers<RouteNote>;
+
+    async fn route_chat(
+        &self,
+        request: Request<Streaming<RouteNote>>,
+    ) -> Result<Response<Self::RouteChatStream>, Status> {
+        // A strict host needs the settings for as long as the call lasts.
+        let service = Service { config: self.config.clone(), features: self.features.clone(), kept: self.kept.clone() };
+        let chat = Conversation {
+            talk: Talk::new(&service.config.chat, service.kept.clone()),
+            service,
+            notes: request.into_inner(),
+            replies: Vec::new().into_iter(),
+        };
+        let replies = stream::try_unfold(chat, |mut chat| async {
+            let reply = chat.next().await?;
+            Ok(reply.map(|reply| (reply, chat)))
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+}
+
+/// One open RouteChat. The next note is read when the last one's replies are
+/// sent, so a reader that stalls holds back itself alone.
+struct Conversation {
+    service: Service,
+    talk: Talk,
+    notes: Streaming<RouteNote>,
+    replies: std::vec::IntoIter<Arc<RouteNote>>,
+}
+
+impl Conversation {
+    async fn next(&mut self) -> Result<Option<RouteNote>, Status> {
+        loop {
+            if let Some(reply) = self.replies.next() {
+                return Ok(Some(RouteNote::clone(&reply)));
+            }
+            let Some(note) = self.notes.message().await? else { return Ok(None) };
+            self.service.on_earth("location", place(note.location))?;
+            self.replies = self.talk.leave(note)?.into_iter();
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `show`, `kinds` and `schema`: what is configured and what can be, told from
+//! the settings' own types.
+
+use std::fmt::Write as _;
+use std::path::Path as FilePath;
+use std::process::ExitCode;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{EXIT_CONFIG, find, open, renderer};
+use crate::config::{Path, Problems, Segment, Shape};
+use crate::host::{Plan, Registry};
+
+/// `ostler show`: the file in full, each value with where it came from.
+pub(super) fn show(registry: &Registry, file: Option<&FilePath>) -> ExitCode {
+    let file = find(file.map(FilePath::to_owned));
+    match shown(registry, file.as_deref()) {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{}", problems.draw(&renderer()));
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problems> {
+    let document = open(file).map_err(|failure| failure.problems)?;
+    let plans = registry.plan(&document)?;
+    let mut lines = Lines::default();
+    let shape = serde_json::to_value(&document.shape).unwrap_or_default();
+    lines.map(&shape, &Path::default(), &|path| document.origin(path).map(|origin| (origin.place, origin.written)));
+    lines.key(0, "services");
+    for Plan { entry, effective, .. } in &plans {
+        lines.key(1, &format!("{:?}", entry.name));
+        lines.key(2, "handler");
+        lines.key(3, &entry.kind);
+        lines.depth = 4;
+        lines.map(effective, &Path::default(), &|path| {
+            entry.section.origin(path).map(|origin| (origin.place, origin.written))
+        });
+        lines.depth = 0;
+    }
+    Ok(lines.aligned())
+}
+
+/// Prints, and does not mind a reader that has seen enough.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Where a value came from, and how it was written if a variable filled it.
+type Origins<'a> = &'a dyn Fn(&Path) -> Option<(String, Option<String>)>;
+
+/// YAML lines, each with a remark.
+#[derive(Default)]
+struct Lines {
+    lines: Vec<(String, String)>,
+    depth: usize,
+}
+
+impl Lines {
+    fn key(&mut self, depth: usize, key: &str) {
+        self.lines.push((format!("{}{key}:", "  ".repeat(depth)), String::new()));
+    }
+
+    fn map(&mut self, value: &Value, path: &Path, origins: Origins<'_>) {
+        let Value::Object(map) = value else { return };
+        for (key, value) in map {
+            let path = path.then(key.as_str());
+            let indent = "  ".repeat(self.depth);
+            match value {
+                Value::Object(inner) if !inner.is_empty() => {
+                    self.key(self.depth, key);
+                    self.depth += 1;
+                    self.map(value, &path, origins);
+                    self.depth -= 1;
+                }
+                scalar => {
+                    let origin = origins(&path);
+                    let text = match origin.as_ref().and_then(|(_, written)| written.as_ref()) {
+                        Some(written) => format!("{written:?}"),
+                        None => masked(scalar, &path, origins).to_string(),
+                    };
+                    let from = origin.map_or("default".to_owned(), |(place, _)| place);
+                    self.lines.push((format!("{indent}{key}: {text}"), from));
+                }
+            }
+        }
+    }
+
+    fn aligned(&self) -> String {
+        let width =
+            self.lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
+        let mut text = String::new();
+        for (line, remark) in &self.lines {
+            let _ = match remark.as_str() {
+                "" => writeln!(text, "{line}"),
+                remark => writeln!(text, "{line:width$}  # {remark}"),
+            };
+        }
+        text
+    }
+}
+
+/// A value with what variables filled shown as it was written.
+fn masked(value: &Value, path: &Path, origins: Origins<'_>) -> Value {
+    if let Some((_, Some(written))) = origins(path) {
+        return Value::String(written);
+    }
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| masked(item, &path.then(Segment::Index(index)), origins))
+            .collect(),
+        Value::Object(map) => Value::Object(
+            map.iter().map(|(key, item)| (key.clone(), masked(item, &path.then(key.as_str()), origins))).collect(),
+        ),
+        scalar => scalar.clone(),
+    }
+}
+
+/// `ostler schema`: the JSON Schema of a whole file for this very binary.
+pub(super) fn schema(registry: &Registry) -> ExitCode {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut root = generator.root_schema_for::<Shape>();
+    let handlers: Vec<Value> = registry
+        .kinds()
+        .flat_map(|kind| {
+            let settings = registry.schema(kind, &mut generator).map(Value::from).unwrap_or_default();
+            [
+                json!({ "const": kind }),
+                json!({ "type": "object", "additionalProperties": false, "required": [kind], "properties": { kind: settings } }),
+            ]
+        })
+        .collect();
+    let services = json!({
+        "type": "object",
+        "description": "What is served: full service names, as grpcurl lists them, and what behaves for each.",
+        "additionalProperties": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["handler"],
+            "properties": { "handler": { "description": "One kind: a word, or a map with one key.", "oneOf": handlers } },
+        },
+    });
+    root.insert("title".to_owned(), "ostler configuration".into());
+    if let Some(Value::Object(properties)) = root.get_mut("properties") {
+        properties.insert("services".to_owned(), services);
+    }
+    let definitions = generator.take_definitions(true);
+    if !definitions.is_empty() {
+        root.insert("$defs".to_owned(), Value::Object(definitions));
+    }
+    say(&format!("{:#}\n", root.to_value()));
+    ExitCode::SUCCESS
+}
+
+/// `ostler kinds [NAME]`.
+pub(super) fn kinds(registry: &Registry, name: Option<&str>) -> ExitCode {
+    let mut generator =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
+    let Some(name) = name else {
+        for kind in registry.kinds() {
+            say(&format!("{kind:16}{}\n", about(&settings_of(registry, kind, &mut generator))));
+        }
+        return ExitCode::SUCCESS;
+    };
+    let known = registry.kinds().collect::<Vec<_>>();
+    if !known.contains(&name) {
+        eprintln!("there is no kind called `{name}`; known kinds: {}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    let schema = settings_of(registry, name, &mut generator);
+    let mut text = format!("{name}: {}\n\n", about(&schema));
+    settings(&schema, 1, &mut text);
+    say(&text);
+    ExitCode::SUCCESS
+}
+
+fn settings_of(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) -> Value {
+    registry.schema(kind, generator).map(Value::from).unwrap_or_default()
+}
+
+/// The first sentence of a schema's description.
+fn about(schema: &Value) -> String {
+    schema["description"].as_str().unwrap_or_default().replace('\n', " ")
+}
+
+/// Each setting with its type, default and words.
+fn settings(schema: &Value, depth: usize, text: &mut String) {
+    let none = Map::new();
+    let indent = "  ".repeat(depth);
+    for (name, property) in schema["properties"].as_object().unwrap_or(&none) {
+        let default = match &property["default"] {
+            Value::Null => String::new(),
+            Value::Object(_) => String::new(),
+            default => format!("  [default: {}]", default.as_str().map_or_else(|| default.to_string(), str::to_owned)),
+        };
+        let _ = writeln!(text, "{indent}{name}: {}{default}", type_of(property));
+        let words = about(property);
+        if !words.is_empty() {
+            let _ = writeln!(text, "{indent}    {words}");
+        }
+        settings(property, depth + 1, text);
+        for choice in property["oneOf"].as_array().into_iter().flatten() {
+            settings(choice, depth + 1, text);
+        }
+    }
+}
+
+/// A property's type in one line.
+fn type_of(property: &Value) -> String {
+    let named = |value: &Value| value.as_str().map(str::to_owned);
+    if let Some(choices) = property["oneOf"].as_array().or(property["anyOf"].as_array()) {
+        let told = choices.iter().filter(|choice| choice["type"] != "null").map(type_of);
+        return told.collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(word) = named(&property["const"]) {
+        return word;
+    }
+    if let Some([only]) = property["required"].as_array().map(Vec::as_slice) {
+        return format!("{{ {}: … }}", only.as_str().unwrap_or_default());
+    }
+    if let Some(choices) = property["enum"].as_array() {
+        return choices.iter().filter_map(named).collect::<Vec<_>>().join(" | ");
+    }
+    let one = |kind: &str| match kind {
+        "string" => "text".to_owned(),
+        "object" => "map".to_owned(),
+        "array" => format!("list of {}", type_of(&property["items"])),
+        kind => kind.to_owned(),
+    };
+    match &property["type"] {
+        Value::String(kind) => one(kind),
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|kind| *kind != "null")
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(" | "),
+        _ => "any".to_owned(),
+    }
+}

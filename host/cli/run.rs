@@ -1,0 +1,205 @@
+//! `ostler run`: serve, swap when asked, stop in order.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{EXIT_CONFIG, find, logging, open, renderer};
+use crate::config::{BUILT_IN_NAME, Document, Problems};
+use crate::host::listen::Front;
+use crate::host::reload::Reloader;
+use crate::host::{Host, Registry};
+
+/// How long health says NOT_SERVING before the sockets close, where endpoints
+/// are taken out of rotation by someone else.
+const LAME_DUCK_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
+
+/// The signals that matter.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Asked to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Asked for anything.
+    async fn any(&mut self) -> Wake {
+        tokio::select! {
+            _ = self.terminate.recv() => Wake::Stop,
+            _ = self.interrupt.recv() => Wake::Stop,
+            _ = self.hangup.recv() => Wake::Reload("SIGHUP"),
+        }
+    }
+}
+
+/// What the serving loop wakes up for.
+enum Wake {
+    Stop,
+    Reload(&'static str),
+}
+
+pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
+    // Before anything else, so that no signal finds the process unprepared.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("error: cannot listen for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let file = find(file);
+    let started = tokio::select! {
+        started = start(registry, file.as_deref()) => started,
+        () = signals.stop() => return ExitCode::SUCCESS,
+    };
+    let (host, mut front) = match started {
+        Ok(started) => started,
+        Err(problems) => {
+            eprintln!("{}", problems.draw(&renderer()));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let current = host.current();
+    let log = &current.document.shape.log;
+    let _lines = logging::start(log);
+    announce(&current.document, &front, logging::is_human(log));
+    let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
+    drop(current);
+
+    loop {
+        let wake = tokio::select! {
+            wake = signals.any() => wake,
+            () = changed(reloader.as_ref()) => Wake::Reload("changed file"),
+        };
+        match (wake, &mut reloader) {
+            (Wake::Stop, _) => break,
+            (Wake::Reload(why), None) => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
+            (Wake::Reload(why), Some(reloader)) => {
+                let reloaded = tokio::select! {
+                    reloaded = reloader.reload(&host, &mut front) => reloaded,
+                    () = signals.stop() => break,
+                };
+                tell(reloaded, why, &host, &front);
+            }
+        }
+    }
+    stop(&host, front, signals).await
+}
+
+async fn changed(reloader: Option<&Reloader>) {
+    match reloader {
+        Some(reloader) => reloader.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The road from nothing to serving.
+async fn start(registry: Registry, file: Option<&Path>) -> Result<(Host, Front), Problems> {
+    let host = Host::new(registry)?;
+    let document = open(file).map_err(|failure| failure.problems)?;
+    let generation = host.build(document).await.map_err(|failure| failure.problems)?;
+    let document = generation.document.clone();
+    let mut front = Front::new(&host);
+    let listen = &document.shape.listen;
+    let prepared = front
+        .prepare(listen, &document.base)
+        .await
+        .map_err(|problems| problems.map(|problem| document.problem(problem)))?;
+    host.install(generation);
+    front.commit(listen, prepared);
+    Ok((host, front))
+}
+
+/// Says what is served and where: in a few lines for people, in one for machines.
+fn announce(document: &Document, front: &Front, human: bool) {
+    let addresses: Vec<String> = front.addresses().iter().map(ToString::to_string).collect();
+    let services: Vec<String> =
+        document.services.iter().map(|entry| format!("{} ({})", entry.name, entry.kind)).collect();
+    if !human {
+        tracing::info!(file = document.file, addresses = addresses.join(" "), services = services.join(" "), "serving");
+        return;
+    }
+    let from = if document.file == BUILT_IN_NAME { "the built-in configuration" } else { &document.file };
+    eprintln!("ostler {} serves {from}", env!("CARGO_PKG_VERSION"));
+    for address in &addresses {
+        eprintln!("  on  {address}");
+    }
+    for service in &services {
+        eprintln!("  has {service}");
+    }
+    if let Some(address) = addresses.first() {
+        let unix = if address.starts_with("unix:") { "-unix " } else { "" };
+        eprintln!("  try grpcurl -plaintext {unix}{} list", address.trim_start_matches("unix:"));
+    }
+}
+
+/// Says how a reload went.
+fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
+    match reloaded {
+        Ok(()) => {
+            let generation = host.current();
+            let addresses: Vec<String> = front.addresses().iter().map(ToString::to_string).collect();
+            tracing::info!(
+                why,
+                generation = generation.number,
+                addresses = addresses.join(" "),
+                services = generation.document.services.len(),
+                "reloaded"
+            );
+        }
+        Err(problems) => {
+            tracing::error!(
+                why,
+                generation = host.current().number,
+                "the new configuration is refused; the running one stays"
+            );
+            for problem in problems.iter() {
+                tracing::error!("{problem}");
+            }
+        }
+    }
+}
+
+/// Stops in order; a second signal stops at once.
+async fn stop(host: &Host, front: Front, mut signals: Signals) -> ExitCode {
+    let shutdown = host.current().document.shape.shutdown.clone();
+    let under_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let lame_duck = match shutdown.lame_duck {
+        Some(lame_duck) => lame_duck.0,
+        None if under_kubernetes => LAME_DUCK_UNDER_KUBERNETES,
+        None => Duration::ZERO,
+    };
+    tracing::info!(lame_duck = ?lame_duck, drain = %shutdown.drain, "stopping");
+    tokio::select! {
+        whole = front.drain(host, lame_duck, shutdown.drain.0) => {
+            if whole {
+                tracing::info!("stopped");
+            } else {
+                tracing::warn!("stopped with calls cut off: the drain took too long");
+            }
+            ExitCode::SUCCESS
+        }
+        () = signals.stop() => {
+            tracing::warn!("stopped at once by a second signal");
+            ExitCode::FAILURE
+        }
+    }
+}

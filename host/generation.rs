@@ -1,0 +1,192 @@
+//! Everything one document asked for, built once and never changed.
+//!
+//! A generation is built whole beside the one that serves, or not at all. It
+//! is handed out as an `Arc`, and each call holds one from its first byte to
+//! its last, so the last call of an old generation is what retires it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic_health::ServingStatus;
+
+use super::mount::{Mount, Route};
+use super::plugin::Build;
+use super::reflection::Index;
+use super::registry::Plan;
+use super::{HOSTS_OWN, keep::Keep};
+use crate::config::{Document, Problem, Problems, Sources};
+
+/// A service as calls find it.
+pub(super) struct Mounted {
+    pub(super) route: Box<dyn Route>,
+    pub(super) methods: HashSet<String>,
+    health: watch::Receiver<ServingStatus>,
+}
+
+/// One configuration, served.
+pub struct Generation {
+    /// Counts up from 1 with each configuration built in this process.
+    pub number: u64,
+    /// The document it was built from.
+    pub document: Document,
+    services: HashMap<String, Mounted>,
+    index: Index,
+    /// Dropped with the generation, and its tasks aborted.
+    _tasks: Vec<JoinSet<()>>,
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Generation").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was built, and which files to watch for the mending.
+pub type Failure = crate::config::Failure;
+
+impl Generation {
+    /// Before any file was read: the host's own services and nothing else.
+    pub(super) fn empty(document: Document) -> Result<Generation, Problems> {
+        let mut index = Index::default();
+        index.add_hosts_own()?;
+        Ok(Generation { number: 0, document, services: HashMap::new(), index, _tasks: Vec::new() })
+    }
+
+    /// Builds every plan at the same time, then puts the mounts together. Every
+    /// problem of every service is gathered.
+    pub(super) async fn build(
+        number: u64,
+        mut document: Document,
+        plans: Vec<Plan>,
+        keep: &Keep,
+    ) -> Result<Generation, Failure> {
+        let builds = plans.into_iter().map(|plan| {
+            let build = Build::new(&plan.entry.name, &document.base, keep.clone());
+            async move {
+                let entry = plan.entry.clone();
+                let mount = plan.build(&build).await;
+                (entry, mount, build.into_parts())
+            }
+        });
+        let built = futures_util::future::join_all(builds).await;
+
+        let mut problems = Problems::default();
+        let mut mounts = Vec::new();
+        let mut tasks = Vec::new();
+        for (entry, mount, (sources, spawned)) in built {
+            document.sources.extend(sources);
+            tasks.push(spawned);
+            mounts.extend(problems.take(mount).map(|mount| (entry, mount)));
+        }
+
+        let mut services = HashMap::new();
+        let mut index = Index::default();
+        problems.take(index.add_hosts_own());
+        for (entry, mount) in mounts {
+            let implements = mount.service.full_name();
+            if implements != entry.name {
+                let problem =
+                    Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
+                        .label("another service's name")
+                        .help(format!("mount it as `{implements}`"));
+                problems.push(entry.problem(problem));
+                continue;
+            }
+            let Mount { service, files, route, health } = mount;
+            problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
+            let methods = service.methods().map(|method| method.name().to_owned()).collect();
+            services.insert(entry.name, Mounted { route, methods, health });
+        }
+        let sources = document.sources.clone();
+        problems
+            .or(Generation { number, document, services, index, _tasks: tasks })
+            .map_err(|problems| Failure { problems, sources })
+    }
+
+    /// The service of that name.
+    pub(super) fn service(&self, name: &str) -> Option<&Mounted> {
+        self.services.get(name)
+    }
+
+    /// Every service there is, the host's own included, sorted.
+    pub fn service_names(&self) -> Vec<&str> {
+        let own = HOSTS_OWN.iter().copied().filter(|name| self.reflects() || !name.starts_with("grpc.reflection."));
+        let mut names: Vec<&str> = self.services.keys().map(String::as_str).chain(own).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether clients may discover services.
+    pub(super) fn reflects(&self) -> bool {
+        self.document.shape.reflection.0
+    }
+
+    /// What reflection answers from.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// How a service is; `None` where there is none of that name. The empty
+    /// name and the names the operator added are the whole host.
+    pub(super) fn health(&self, name: &str) -> Option<watch::Receiver<ServingStatus>> {
+        if let Some(mounted) = self.services.get(name) {
+            return Some(mounted.health.clone());
+        }
+        let always = || Some(watch::channel(ServingStatus::Serving).1);
+        if name.is_empty()
+            || self.document.shape.health.also.iter().any(|also| also == name)
+            || self.service_names().contains(&name)
+        {
+            return always();
+        }
+        None
+    }
+
+    /// Every name health knows.
+    pub(super) fn health_names(&self) -> Vec<&str> {
+        let mut names = self.service_names();
+        names.push("");
+        names.extend(self.document.shape.health.also.iter().map(String::as_str));
+        names
+    }
+
+    /// The files it was built from.
+    pub fn sources(&self) -> &Sources {
+        &self.document.sources
+    }
+}
+
+/// A call's hold on its generation. The last one to go drops it where freeing
+/// a large database keeps nobody waiting.
+#[derive(Debug)]
+pub(super) struct Hold(Option<Arc<Generation>>);
+
+impl Hold {
+    pub(super) fn new(generation: Arc<Generation>) -> Hold {
+        Hold(Some(generation))
+    }
+
+    pub(super) fn generation(&self) -> &Generation {
+        // Emptied by drop alone.
+        self.0.as_deref().unwrap_or_else(|| unreachable!("a hold is full until it drops"))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(generation) = self.0.take() {
+            retire(generation);
+        }
+    }
+}
+
+/// Lets go of a generation; the last to do so frees it on a blocking thread.
+pub(super) fn retire(generation: Arc<Generation>) {
+    let Some(generation) = Arc::into_inner(generation) else { return };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(generation))),
+        Err(_) => drop(generation),
+    }
+}

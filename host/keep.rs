@@ -1,0 +1,59 @@
+//! State that outlives a generation, named and kept in one place.
+//!
+//! The keeper holds weak references only: a value lives as long as some
+//! generation asked for it. A new generation is built while the old one still
+//! serves, so what both ask for passes from one to the other; what the new one
+//! does not ask for goes when the old one's last call ends.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Whose value it is, what they call it, and its type.
+type Name = (String, String, TypeId);
+
+/// The keeper; clones share one store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keep(Arc<Mutex<HashMap<Name, Weak<dyn Any + Send + Sync>>>>);
+
+impl Keep {
+    /// The living value of that name, or a new one.
+    pub(super) fn get<T: Send + Sync + 'static>(&self, owner: &str, key: &str, init: impl FnOnce() -> T) -> Arc<T> {
+        let name = (owner.to_owned(), key.to_owned(), TypeId::of::<T>());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, value| value.strong_count() > 0);
+        let living = kept.get(&name).and_then(Weak::upgrade).and_then(|value| value.downcast::<T>().ok());
+        living.unwrap_or_else(|| {
+            let value = Arc::new(init());
+            let any: Arc<dyn Any + Send + Sync> = value.clone();
+            kept.insert(name, Arc::downgrade(&any));
+            value
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_lives_from_holder_to_holder_and_no_longer() {
+        let keep = Keep::default();
+        let first = keep.get("a.Service", "notes", || vec![1]);
+        let second = keep.get("a.Service", "notes", || vec![2]);
+        assert_eq!(*second, [1], "the second holder meets the first one's value");
+        drop(first);
+        let third = keep.get("a.Service", "notes", || vec![3]);
+        assert_eq!(*third, [1], "it lives on with the second");
+        drop((second, third));
+        let fourth = keep.get("a.Service", "notes", || vec![4]);
+        assert_eq!(*fourth, [4], "it went with its last holder");
+    }
+
+    #[test]
+    fn services_do_not_meet_each_others_values() {
+        let keep = Keep::default();
+        let _one = keep.get("a.Service", "notes", || 1);
+        assert_eq!(*keep.get("b.Service", "notes", || 2), 2);
+    }
+}

@@ -1,0 +1,79 @@
+//! One listening socket, TCP or Unix.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::config::Address;
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpListener, Address),
+    Unix(UnixListener, SocketFile),
+}
+
+/// A connection as it was accepted.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Binds an address; a Unix socket's relative path starts from `base`.
+    pub(super) async fn bind(address: &Address, base: &Path) -> io::Result<Socket> {
+        match address {
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                let bound = Address::Tcp(listener.local_addr()?);
+                Ok(Socket::Tcp(listener, bound))
+            }
+            Address::Unix(path) => {
+                let path = base.join(path);
+                remove_stale(&path).await?;
+                let listener = UnixListener::bind(&path)?;
+                Ok(Socket::Unix(listener, SocketFile(path)))
+            }
+        }
+    }
+
+    /// Where it is bound.
+    pub(super) fn address(&self) -> Address {
+        match self {
+            Socket::Tcp(_, address) => address.clone(),
+            Socket::Unix(_, SocketFile(path)) => Address::Unix(path.clone()),
+        }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Socket::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+            Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+/// A Unix socket's file, which goes with the socket.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Removes a socket file that nobody listens on any more: what a killed process
+/// leaves behind. Anything else at that path is left alone, and binding fails.
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if is_socket
+        && matches!(UnixStream::connect(path).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The house: registers kinds, builds what a document asks for, serves it, and
+//! replaces it while it serves. It names no service.
+//!
+//! A [`Host`] owns the registry, what is kept from generation to generation,
+//! and the current [`Generation`](generation::Generation) behind a watch.
+//! Everything a caller can see is read off that one pointer.
+//!
+//! ```text
+//! Document ─ plan ─ build ─ assemble ─▶ Generation ─ install ─▶ current
+//!                                                       calls ──▲ pin it
+//! ```
+
+pub mod cli;
+mod dynamic;
+mod entrance;
+mod generation;
+mod health;
+mod keep;
+pub mod listen;
+mod mount;
+mod plugin;
+mod reflection;
+mod registry;
+mod reload;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+pub use dynamic::{Conversation, Dynamic, Messages};
+pub use entrance::Entrance;
+pub use generation::{Failure, Generation};
+pub use mount::{Mount, Request, Response};
+pub use plugin::{BoxError, Build, Plugin};
+pub use registry::{Plan, Registry};
+pub use tonic_health::ServingStatus;
+
+use crate::config::{Document, Problems};
+use keep::Keep;
+
+/// The services that are there whatever the file says.
+const HOSTS_OWN: [&str; 3] = [HEALTH, REFLECTION, REFLECTION_ALPHA];
+const HEALTH: &str = "grpc.health.v1.Health";
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+
+/// Where the process is in its life, as callers may notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Calls are welcome.
+    Serving,
+    /// Health says NOT_SERVING; calls are still answered.
+    LameDuck,
+    /// Open streams of the host's own are ended.
+    Closing,
+}
+
+/// Registers, builds, serves, replaces.
+#[derive(Debug)]
+pub struct Host {
+    registry: Registry,
+    keep: Keep,
+    built: AtomicU64,
+    current: watch::Sender<Arc<Generation>>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Host {
+    /// A host that can build what the registry knows, and serves nothing yet.
+    pub fn new(registry: Registry) -> Result<Host, Problems> {
+        let empty = Generation::empty(Document::built_in()?)?;
+        Ok(Host {
+            registry,
+            keep: Keep::default(),
+            built: AtomicU64::new(0),
+            current: watch::Sender::new(Arc::new(empty)),
+            phase: watch::Sender::new(Phase::Serving),
+        })
+    }
+
+    /// Builds everything a document asks for, or says everything that is in
+    /// the way. Nothing that serves is touched.
+    pub async fn build(&self, document: Document) -> Result<Generation, Failure> {
+        let plans = self
+            .registry
+            .plan(&document)
+            .map_err(|problems| Failure { problems, sources: document.sources.clone() })?;
+        let number = self.built.fetch_add(1, Ordering::Relaxed) + 1;
+        Generation::build(number, document, plans, &self.keep).await
+    }
+
+    /// Makes a generation the current one, in one step: calls that enter from
+    /// now on are its calls, and calls under way keep the one they entered.
+    pub fn install(&self, generation: Generation) {
+        let old = self.current.send_replace(Arc::new(generation));
+        generation::retire(old);
+    }
+
+    /// The generation that calls enter now.
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.borrow().clone()
+    }
+
+    /// Moves on in life; never back.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+
+    /// The kinds it can build.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}

@@ -1,0 +1,133 @@
+//! The kinds this binary can host, and the way from an entry of the file to a
+//! typed plan.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::mount::Mount;
+use super::plugin::{BoxError, Build, Plugin};
+use crate::config::{Document, Entry, Problem, Problems, closest};
+
+type Built<'a> = Pin<Box<dyn Future<Output = Result<Mount, BoxError>> + Send + 'a>>;
+
+/// One service typed and checked, waiting to be built. The settings' type is
+/// closed over, so nothing is cast back.
+pub struct Plan {
+    /// What the operator asked for.
+    pub entry: Entry,
+    /// The settings in full, defaults filled in.
+    pub effective: Value,
+    build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("entry", &self.entry.name).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Builds the mount.
+    pub(super) async fn build(self, build: &Build) -> Result<Mount, Problems> {
+        let Plan { entry, build: make, .. } = self;
+        make(build).await.map_err(|error| {
+            let problems = match error.downcast::<Problems>() {
+                Ok(problems) => *problems,
+                Err(error) => match error.downcast::<Problem>() {
+                    Ok(problem) => (*problem).into(),
+                    Err(error) => Problem::new(error.to_string()).into(),
+                },
+            };
+            entry.section.problems(problems)
+        })
+    }
+}
+
+type Planner = dyn Fn(Entry) -> Result<Plan, Problems> + Send + Sync;
+
+/// One kind.
+#[derive(Clone)]
+struct Kind {
+    plan: Arc<Planner>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// Every kind this binary can host, by the word operators write.
+#[derive(Clone, Default)]
+pub struct Registry(BTreeMap<&'static str, Kind>);
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Registry {
+    /// One kind more. A second plugin of one kind replaces the first, so that
+    /// a host of your own may bring its own version of a standard kind.
+    pub fn with<P: Plugin>(mut self, plugin: P) -> Registry {
+        let plugin = Arc::new(plugin);
+        let plan = move |entry: Entry| {
+            let config: P::Config = entry.section.read()?;
+            let effective = serde_json::to_value(&config).unwrap_or_default();
+            let plugin = plugin.clone();
+            let build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send> =
+                Box::new(move |build| Box::pin(async move { plugin.build(config, build).await }));
+            Ok(Plan { entry, effective, build })
+        };
+        let schema = |generator: &mut SchemaGenerator| generator.subschema_for::<P::Config>();
+        self.0.insert(P::KIND, Kind { plan: Arc::new(plan), schema });
+        self
+    }
+
+    /// The kinds by name.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// The JSON Schema of a kind's settings.
+    pub fn schema(&self, kind: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+        self.0.get(kind).map(|kind| (kind.schema)(generator))
+    }
+
+    /// Types every entry of a document, or gathers everything that is wrong.
+    pub fn plan(&self, document: &Document) -> Result<Vec<Plan>, Problems> {
+        let mut problems = Problems::default();
+        let plans: Vec<_> =
+            document.services.iter().filter_map(|entry| problems.take(self.plan_one(entry.clone()))).collect();
+        problems.or(plans)
+    }
+
+    fn plan_one(&self, entry: Entry) -> Result<Plan, Problems> {
+        if is_hosts_own(&entry.name) {
+            let problem = Problem::new(format!("`{}` is the host's own and always there", entry.name))
+                .label("cannot be mounted")
+                .help("take this entry out");
+            return Err(entry.problem(problem).into());
+        }
+        match self.0.get(entry.kind.as_str()) {
+            Some(kind) => (kind.plan)(entry),
+            None => {
+                let problem =
+                    Problem::new(format!("there is no kind of handler called `{}`", entry.kind)).label("unknown kind");
+                let problem = match closest(&entry.kind, self.kinds()) {
+                    Some(close) => problem.help(format!("did you mean `{close}`?")),
+                    None => problem,
+                };
+                let known = self.kinds().collect::<Vec<_>>().join(", ");
+                Err(entry.kind_problem(problem.help(format!("known kinds: {known}"))).into())
+            }
+        }
+    }
+}
+
+/// Whether a name is a service of the host itself.
+fn is_hosts_own(service: &str) -> bool {
+    super::HOSTS_OWN.contains(&service)
+}

@@ -1,0 +1,93 @@
+//! When to build anew, and what to do with the result.
+//!
+//! SIGHUP asks at once. The watcher asks when the content of any file read by
+//! the last attempt differs from what was read then, and has kept still for a
+//! while: an editor, a deployment tool and a Kubernetes volume all write in
+//! their own way, and each must be met once and whole. Polling sees what
+//! notification interfaces miss on network and container mounts.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Host;
+use super::listen::Front;
+use crate::config::{Document, Failure, Problems, Sources};
+
+/// Looking more often than this buys nothing.
+const SHORTEST_LOOK: Duration = Duration::from_millis(20);
+
+/// The file a host serves, and how the last attempt to read it went.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    file: PathBuf,
+    sources: Sources,
+    watch: bool,
+    settle: Duration,
+}
+
+impl Reloader {
+    /// Starts from a document that was just installed.
+    pub(super) fn new(file: &Path, document: &Document, sources: Sources) -> Reloader {
+        let mut reloader = Reloader { file: file.to_owned(), sources, watch: true, settle: Duration::ZERO };
+        reloader.follow(document);
+        reloader
+    }
+
+    fn follow(&mut self, document: &Document) {
+        self.watch = document.shape.reload.watch;
+        self.settle = document.shape.reload.settle.0;
+    }
+
+    /// Waits until the files have changed and kept still.
+    pub(super) async fn changed(&self) {
+        if !self.watch {
+            return std::future::pending().await;
+        }
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            tokio::time::sleep((self.settle / 2).max(SHORTEST_LOOK)).await;
+            let sources = self.sources.clone();
+            let found = tokio::task::spawn_blocking(move || sources.changed()).await.unwrap_or_default();
+            seen = match (found, seen) {
+                (Some(now), Some((before, since))) if now == before => {
+                    if since.elapsed() >= self.settle {
+                        return;
+                    }
+                    Some((before, since))
+                }
+                (Some(now), _) => Some((now, Instant::now())),
+                (None, _) => None,
+            };
+        }
+    }
+
+    /// Builds the file anew and puts it in place of what serves, or changes
+    /// nothing and says why.
+    pub(super) async fn reload(&mut self, host: &Host, front: &mut Front) -> Result<(), Problems> {
+        let attempt = self.attempt(host, front).await;
+        match attempt {
+            Ok(document) => {
+                self.sources = document.sources.clone();
+                self.follow(&document);
+                Ok(())
+            }
+            Err(Failure { problems, sources }) => {
+                self.sources = sources;
+                Err(problems)
+            }
+        }
+    }
+
+    async fn attempt(&self, host: &Host, front: &mut Front) -> Result<Document, Failure> {
+        let document = Document::open(&self.file)?;
+        let generation = host.build(document).await?;
+        let document = generation.document.clone();
+        let prepared = front.prepare(&document.shape.listen, &document.base).await.map_err(|problems| Failure {
+            problems: problems.map(|problem| document.problem(problem)),
+            sources: document.sources.clone(),
+        })?;
+        host.install(generation);
+        front.commit(&document.shape.listen, prepared);
+        Ok(document)
+    }
+}

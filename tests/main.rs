@@ -1,0 +1,9 @@
+//! The whole suite in one binary: a file per subject, real tools in front of a
+//! real process on a port of the system's choosing.
+
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+mod support;
+
+mod rooms;
+mod route_guide;
