@@ -50,33 +50,38 @@ impl Entrance {
 
     /// Answers one call. A handler that panics fails its call, and only that.
     pub async fn call(self, request: Request) -> http::Response<Held> {
-        let hold = Hold::new(self.current.borrow().clone());
-        let answer = AssertUnwindSafe(self.route(&hold, request)).catch_unwind().await;
-        let response = answer.unwrap_or_else(|_| Ok(panicked().into_http())).unwrap_or_else(Status::into_http);
-        response.map(|body| Held { body, hold: Some(hold) })
+        let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let (response, hold) = match answer.unwrap_or_else(|_| Err(panicked())) {
+            Ok(answered) => answered,
+            Err(status) => (status.into_http(), None),
+        };
+        response.map(|body| Held { body, hold, ended: false })
     }
 
-    /// Hands a call to the service its path names.
-    async fn route(mut self, hold: &Hold, mut request: Request) -> Result<Response, Status> {
+    /// Hands a call to the service its path names. Only a mounted service's
+    /// answer holds the generation: a Watch that stays open for weeks does not.
+    async fn route(mut self, mut request: Request) -> Result<(Response, Option<Hold>), Status> {
         let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str).to_owned();
         let (service, method) = path
             .strip_prefix('/')
             .and_then(|names| names.split_once('/'))
             .ok_or_else(|| Status::unimplemented("the path is not /service/method"))?;
         match service {
-            HEALTH => Ok(self.health.call(request).await.unwrap_or_else(|never| match never {})),
-            REFLECTION | REFLECTION_ALPHA if hold.generation().reflects() => {
+            HEALTH => Ok((self.health.call(request).await.unwrap_or_else(|never| match never {}), None)),
+            REFLECTION | REFLECTION_ALPHA if self.current.borrow().reflects() => {
                 // The two versions have the same messages, so one engine answers both.
                 let one = format!("/{REFLECTION}/{method}");
                 *request.uri_mut() = one.parse().map_err(|_| no_such_method(service, method))?;
-                Ok(self.reflection.call(request).await.unwrap_or_else(|never| match never {}))
+                Ok((self.reflection.call(request).await.unwrap_or_else(|never| match never {}), None))
             }
             _ => {
+                let hold = Hold::new(self.current.borrow().clone());
                 let mounted = hold.generation().service(service).ok_or_else(|| no_such_service(service))?;
                 if !mounted.methods.contains(method) {
                     return Err(no_such_method(service, method));
                 }
-                Ok(mounted.route.call(request).await)
+                let response = mounted.route.call(request).await;
+                Ok((response, Some(hold)))
             }
         }
     }
@@ -106,6 +111,7 @@ pub struct Held {
     body: Body,
     /// Gone with the last byte, even where the body itself is kept.
     hold: Option<Hold>,
+    ended: bool,
 }
 
 impl http_body::Body for Held {
@@ -114,7 +120,7 @@ impl http_body::Body for Held {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        if this.hold.is_none() {
+        if this.ended {
             return Poll::Ready(None);
         }
         let frame = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(context)));
@@ -129,12 +135,13 @@ impl http_body::Body for Held {
         if last {
             this.body = Body::empty();
             this.hold = None;
+            this.ended = true;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.hold.is_none() || self.body.is_end_stream()
+        self.ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -16,7 +16,7 @@ use super::plugin::Build;
 use super::reflection::Index;
 use super::registry::Plan;
 use super::{HOSTS_OWN, keep::Keep};
-use crate::config::{Document, Problem, Problems, Sources};
+use crate::config::{Document, Failure, Problem, Problems, Sources};
 
 /// A service as calls find it.
 pub(super) struct Mounted {
@@ -42,9 +42,6 @@ impl std::fmt::Debug for Generation {
         f.debug_struct("Generation").field("number", &self.number).finish_non_exhaustive()
     }
 }
-
-/// Why nothing was built, and which files to watch for the mending.
-pub type Failure = crate::config::Failure;
 
 impl Generation {
     /// Before any file was read: the host's own services and nothing else.
@@ -134,14 +131,8 @@ impl Generation {
         if let Some(mounted) = self.services.get(name) {
             return Some(mounted.health.clone());
         }
-        let always = || Some(watch::channel(ServingStatus::Serving).1);
-        if name.is_empty()
-            || self.document.shape.health.also.iter().any(|also| also == name)
-            || self.service_names().contains(&name)
-        {
-            return always();
-        }
-        None
+        let known = self.health_names().contains(&name);
+        known.then(|| watch::channel(ServingStatus::Serving).1)
     }
 
     /// Every name health knows.

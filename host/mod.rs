@@ -30,13 +30,13 @@ use tokio::sync::watch;
 
 pub use dynamic::{Conversation, Dynamic, Messages};
 pub use entrance::Entrance;
-pub use generation::{Failure, Generation};
+pub use generation::Generation;
 pub use mount::{Mount, Request, Response};
 pub use plugin::{BoxError, Build, Plugin};
 pub use registry::{Plan, Registry};
 pub use tonic_health::ServingStatus;
 
-use crate::config::{Document, Problems};
+use crate::config::{Document, Failure, Problems};
 use keep::Keep;
 
 /// The services that are there whatever the file says.

@@ -5,5 +5,10 @@
 
 mod support;
 
+mod clients;
+mod health;
+mod process;
+mod reflection;
 mod rooms;
 mod route_guide;
+mod swap;

@@ -11,6 +11,9 @@ mod chat;
 mod features;
 mod geo;
 mod profile;
+#[cfg(test)]
+mod properties;
+mod route;
 mod service;
 mod settings;
 

@@ -9,24 +9,25 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::chat::{Kept, Talk};
-use super::features::{AtPoint, Features};
-use super::geo::{Length, Place, off_earth, place};
-use super::profile::{Coordinates, Duplicates, UnknownPoint};
+use super::features::Features;
+use super::geo::{Place, off_earth, place};
+use super::profile::{Coordinates, UnknownPoint};
+use super::route::Route;
 use super::settings::Config;
 use crate::proto::routeguide::route_guide_server::RouteGuide;
 use crate::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummary};
 
 /// One configuration's service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Service {
-    config: Config,
+    config: Arc<Config>,
     features: Arc<Features>,
     kept: Arc<Kept>,
 }
 
 impl Service {
     pub(super) fn new(config: &Config, features: Arc<Features>, kept: Arc<Kept>) -> Service {
-        Service { config: config.clone(), features, kept }
+        Service { config: Arc::new(config.clone()), features, kept }
     }
 
     /// Refuses a point that is not on earth, where the operator asks for that.
@@ -39,24 +40,6 @@ impl Service {
         let details = ErrorDetails::with_bad_request_violation(&field, why);
         Err(Status::with_error_details(Code::InvalidArgument, format!("{field}: {why}"), details))
     }
-
-    /// How many features a route's point counts for.
-    fn counted(&self, at: AtPoint) -> i64 {
-        let AtPoint { first, count, named } = at;
-        match (self.config.duplicates, self.config.count_unnamed) {
-            (Duplicates::Each, true) => count.into(),
-            (Duplicates::Each, false) => named.into(),
-            (Duplicates::First, true) => 1,
-            (Duplicates::First, false) => {
-                self.features.get(first).is_some_and(|feature| !feature.name.is_empty()).into()
-            }
-        }
-    }
-}
-
-/// A count as it goes on the wire: as much as fits.
-fn int32(count: i64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -96,25 +79,14 @@ impl RouteGuide for Service {
     async fn record_route(&self, request: Request<Streaming<Point>>) -> Result<Response<RouteSummary>, Status> {
         let started = Instant::now();
         let mut points = request.into_inner();
-        let (mut point_count, mut feature_count) = (0, 0);
-        let mut length = Length::new(self.config.distance);
-        let mut previous = None;
+        let mut route = Route::new(&self.config, &self.features);
         // A client that breaks off ends this with an error, never with a summary.
         while let Some(point) = points.message().await? {
             let here = place(Some(point));
             self.on_earth("", here)?;
-            point_count += 1;
-            feature_count += self.features.at(here).map_or(0, |at| self.counted(at));
-            if let Some(previous) = previous.replace(here) {
-                length.add(previous, here);
-            }
+            route.pass(here);
         }
-        Ok(Response::new(RouteSummary {
-            point_count: int32(point_count),
-            feature_count: int32(feature_count),
-            distance: length.metres(),
-            elapsed_time: int32(started.elapsed().as_secs().try_into().unwrap_or(i64::MAX)),
-        }))
+        Ok(Response::new(route.summary(started.elapsed())))
     }
 
     type RouteChatStream = Answers<RouteNote>;
@@ -123,11 +95,9 @@ impl RouteGuide for Service {
         &self,
         request: Request<Streaming<RouteNote>>,
     ) -> Result<Response<Self::RouteChatStream>, Status> {
-        // A strict host needs the settings for as long as the call lasts.
-        let service = Service { config: self.config.clone(), features: self.features.clone(), kept: self.kept.clone() };
         let chat = Conversation {
-            talk: Talk::new(&service.config.chat, service.kept.clone()),
-            service,
+            talk: Talk::new(&self.config.chat, self.kept.clone()),
+            service: self.clone(),
             notes: request.into_inner(),
             replies: Vec::new().into_iter(),
         };

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod tools;
+pub mod walk;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -194,6 +195,11 @@ impl Ostler {
     /// Waits for a log line after a mark whose message contains these words.
     pub fn wait_for(&self, mark: usize, words: &str) -> Value {
         self.log.wait(mark, |line| line["message"].as_str().is_some_and(|message| message.contains(words))).1
+    }
+
+    /// As [`wait_for`](Self::wait_for), but returns the line's number.
+    pub fn wait_for_line(&self, mark: usize, words: &str) -> usize {
+        self.log.wait(mark, |line| line["message"].as_str().is_some_and(|message| message.contains(words))).0
     }
 
     /// Sends a signal by name.
