@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
@@ -33,19 +35,24 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
-    /// Builds the mount.
+    /// Builds the mount. A plugin that panics has failed to build, and no more.
     pub(super) async fn build(self, build: &Build) -> Result<Mount, Problems> {
         let Plan { entry, build: make, .. } = self;
-        make(build).await.map_err(|error| {
-            let problems = match error.downcast::<Problems>() {
-                Ok(problems) => *problems,
-                Err(error) => match error.downcast::<Problem>() {
-                    Ok(problem) => (*problem).into(),
-                    Err(error) => Problem::new(error.to_string()).into(),
-                },
-            };
-            entry.section.problems(problems)
-        })
+        let built = AssertUnwindSafe(async { make(build).await }).catch_unwind().await;
+        let built =
+            built.unwrap_or_else(|_| Err(format!("the handler `{}` panicked while it was built", entry.kind).into()));
+        built.map_err(|error| entry.section.problems(problems(error)))
+    }
+}
+
+/// What a plugin's error says, with its own place where it knows one.
+fn problems(error: BoxError) -> Problems {
+    match error.downcast::<Problems>() {
+        Ok(problems) => *problems,
+        Err(error) => match error.downcast::<Problem>() {
+            Ok(problem) => (*problem).into(),
+            Err(error) => Problem::new(error.to_string()).into(),
+        },
     }
 }
 

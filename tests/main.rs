@@ -6,6 +6,7 @@
 mod support;
 
 mod clients;
+mod embedded;
 mod health;
 mod process;
 mod reflection;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::support::client::{Client, note, point};
 use crate::support::{Starter, binary, ostler, start, wait};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn it_listens_on_several_sockets_and_takes_its_own_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("ostler.sock");
