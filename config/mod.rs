@@ -11,6 +11,7 @@
 //!
 //! This room imports no other.
 
+mod limits;
 mod listen;
 mod outline;
 mod problem;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub use limits::Limits;
 pub use listen::{Address, Listen, Listener};
 pub use problem::{Path, Place, Problem, Problems, Segment, closest};
 pub use section::Section;

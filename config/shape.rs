@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::limits::Limits;
 use super::listen::Listen;
 use super::units::Period;
 
@@ -14,6 +15,8 @@ use super::units::Period;
 pub struct Shape {
     /// Where to be reached: an address, or a list. A port of 0 lets the system choose.
     pub listen: Listen,
+    /// What a peer may ask of the host before it is held back.
+    pub limits: Limits,
     /// What health says beside each service and the host as a whole.
     pub health: Health,
     /// Whether clients may discover services; false answers UNIMPLEMENTED.

@@ -4,9 +4,10 @@
 //! is handed out as an `Arc`, and each call holds one from its first byte to
 //! its last, so the last call of an old generation is what retires it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use prost_reflect::MethodDescriptor;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
@@ -21,8 +22,17 @@ use crate::config::{Document, Failure, Problem, Problems, Sources};
 /// A service as calls find it.
 pub(super) struct Mounted {
     pub(super) route: Box<dyn Route>,
-    pub(super) methods: HashSet<String>,
+    pub(super) methods: HashMap<String, Kind>,
+    /// The largest message it takes, where it says.
+    pub(super) largest_message: Option<u64>,
     health: watch::Receiver<ServingStatus>,
+}
+
+/// Which of the four kinds a method is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) client_streams: bool,
+    pub(super) server_streams: bool,
 }
 
 /// One configuration, served.
@@ -91,10 +101,15 @@ impl Generation {
                 problems.push(entry.problem(problem));
                 continue;
             }
-            let Mount { service, files, route, health } = mount;
+            let Mount { service, files, route, health, largest_message } = mount;
             problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
-            let methods = service.methods().map(|method| method.name().to_owned()).collect();
-            services.insert(entry.name, Mounted { route, methods, health });
+            let kind = |method: MethodDescriptor| {
+                let kind =
+                    Kind { client_streams: method.is_client_streaming(), server_streams: method.is_server_streaming() };
+                (method.name().to_owned(), kind)
+            };
+            let methods = service.methods().map(kind).collect();
+            services.insert(entry.name, Mounted { route, methods, largest_message, health });
         }
         let sources = document.sources.clone();
         problems

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 pub use dynamic::{Conversation, Dynamic, Messages};
-pub use entrance::Entrance;
+use entrance::Entrance;
 pub use generation::Generation;
 pub use mount::{Mount, Request, Response};
 pub use plugin::{BoxError, Build, Plugin};

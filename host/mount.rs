@@ -59,6 +59,7 @@ pub struct Mount {
     pub(super) files: BTreeMap<String, Bytes>,
     pub(super) route: Box<dyn Route>,
     pub(super) health: watch::Receiver<ServingStatus>,
+    pub(super) largest_message: Option<u64>,
 }
 
 impl fmt::Debug for Mount {
@@ -90,6 +91,13 @@ impl Mount {
         self
     }
 
+    /// The same mount with a bound of its own on the messages it takes,
+    /// instead of the configuration's; a larger one is RESOURCE_EXHAUSTED.
+    pub fn with_largest_message(mut self, bytes: u64) -> Mount {
+        self.largest_message = Some(bytes);
+        self
+    }
+
     fn new(
         name: &str,
         descriptors: &[u8],
@@ -109,7 +117,13 @@ impl Mount {
                 files.insert(name, bytes);
             }
         }
-        Ok(Mount { route: route(service.clone()), service, files, health: watch::channel(ServingStatus::Serving).1 })
+        Ok(Mount {
+            route: route(service.clone()),
+            service,
+            files,
+            health: watch::channel(ServingStatus::Serving).1,
+            largest_message: None,
+        })
     }
 }
 

@@ -27,7 +27,7 @@ pub use settings::Config;
 use settings::Source;
 
 /// A route point is some 12 bytes and a note at most a few KiB; more is a mistake.
-const LARGEST_MESSAGE_BYTES: usize = 64 << 10;
+const LARGEST_MESSAGE_BYTES: u64 = 64 << 10;
 
 /// The plugin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,8 +43,8 @@ impl Plugin for RouteGuide {
         let kept = build.keep("chat", chat::Kept::default);
         let service = service::Service::new(&config, features, kept);
         let server = RouteGuideServer::from_arc(Arc::new(service))
-            .max_decoding_message_size(LARGEST_MESSAGE_BYTES)
+            .max_decoding_message_size(LARGEST_MESSAGE_BYTES as usize)
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip);
-        Ok(Mount::compiled(server, proto::DESCRIPTORS)?)
+        Ok(Mount::compiled(server, proto::DESCRIPTORS)?.with_largest_message(LARGEST_MESSAGE_BYTES))
     }
 }

@@ -4,45 +4,32 @@
 //! The accept loop is ours, below tonic, so that every limit is ours to set;
 //! sockets that a new configuration still names stay open through a reload.
 
+mod admission;
+mod connection;
+mod meter;
+mod metered;
 mod socket;
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::body::Body;
 
 use super::{Entrance, Host, Phase};
-use crate::config::{Address, Listen, Listener, Problem, Problems};
+use crate::config::{Address, Limits, Listen, Listener, Problem, Problems};
+use admission::{Admission, Admitted};
 use socket::Socket;
 
-/// Streams one connection may have open.
-const STREAMS_PER_CONNECTION: u32 = 100;
-/// h2 charges a small DATA frame 256 bytes against half the *connection*
-/// window until its handler reads it. A stream window of 64 KiB beside a
-/// connection window of 16 MiB keeps a correct client that streams tiny
-/// messages to a stalled handler below that bound.
-const STREAM_WINDOW_BYTES: u32 = 65_535;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// All of a call's headers, metadata included.
-const HEADER_LIST_BYTES: u32 = 16 << 10;
-/// What is buffered of one answer that its client does not read.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// `None` means no limit to hyper, so these two are always set.
-const LOCAL_ERROR_RESETS: usize = 1024;
-const PENDING_RESETS: usize = 20;
-/// A quiet peer is asked whether it lives, and closed if it does not say.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(60);
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Trouble that repeats is told this often.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// How long calls that were told to end may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// One open socket and its accept loop.
 struct Open {
@@ -54,10 +41,13 @@ struct Open {
 /// Every open socket, and the connections that came from them.
 pub struct Front {
     entrance: Entrance,
+    admission: Admission,
     open: Vec<Open>,
     connections: TaskTracker,
     /// Connections finish the calls they have and take no more.
     drain: CancellationToken,
+    /// Calls still open end UNAVAILABLE.
+    ending: CancellationToken,
 }
 
 /// Sockets bound for a configuration that is not installed yet.
@@ -73,11 +63,14 @@ impl std::fmt::Debug for Front {
 impl Front {
     /// No sockets yet.
     pub fn new(host: &Host) -> Front {
+        let ending = CancellationToken::new();
         Front {
-            entrance: Entrance::new(host),
+            entrance: Entrance::new(host, ending.clone()),
+            admission: Admission::default(),
             open: Vec::new(),
             connections: TaskTracker::new(),
             drain: CancellationToken::new(),
+            ending,
         }
     }
 
@@ -119,8 +112,14 @@ impl Front {
         for (listener, socket) in prepared.0 {
             let stop = self.drain.child_token();
             let bound = socket.address();
-            let accepting = accept(socket, self.entrance.clone(), self.connections.clone(), stop.clone());
-            self.connections.spawn(accepting);
+            let accepting = Accepting {
+                socket,
+                entrance: self.entrance.clone(),
+                admission: self.admission.clone(),
+                connections: self.connections.clone(),
+                stop: stop.clone(),
+            };
+            self.connections.spawn(accepting.run());
             self.open.push(Open { listener, bound, stop });
         }
     }
@@ -131,73 +130,80 @@ impl Front {
     }
 
     /// Stops: says NOT_SERVING, keeps answering for a while, then takes no more
-    /// and lets calls in flight end. Returns whether all did within `limit`.
+    /// and lets calls in flight end. Those that have not within `limit` are told
+    /// to; returns whether none had to be.
     pub async fn drain(self, host: &Host, lame_duck: Duration, limit: Duration) -> bool {
         host.enter(Phase::LameDuck);
         tokio::time::sleep(lame_duck).await;
         host.enter(Phase::Closing);
         self.drain.cancel();
         self.connections.close();
-        tokio::time::timeout(limit, self.connections.wait()).await.is_ok()
+        let whole = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
+        if !whole {
+            self.ending.cancel();
+            // What does not end now ends with the process.
+            let _ = tokio::time::timeout(LAST_WORDS, self.connections.wait()).await;
+        }
+        whole
     }
 }
 
-/// Accepts until told to stop.
-async fn accept(socket: Socket, entrance: Entrance, connections: TaskTracker, stop: CancellationToken) {
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = socket.accept() => accepted,
+/// One socket's accept loop.
+struct Accepting {
+    socket: Socket,
+    entrance: Entrance,
+    admission: Admission,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    /// Accepts until told to stop.
+    async fn run(self) {
+        let mut told: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => self.take(stream),
+                Err(error) => {
+                    if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection, or closes it at once where there are too many.
+    fn take(&self, stream: socket::Stream) {
+        let limits = self.entrance.current().document.shape.limits.clone();
+        let Some(admitted) = self.admission.admit(stream.peer(), &limits) else {
+            tracing::debug!("a connection over the limit was closed");
+            return;
         };
-        match accepted {
-            Ok(socket::Stream::Tcp(stream)) => {
+        let (entrance, stop) = (self.entrance.clone(), self.stop.clone());
+        match stream {
+            socket::Stream::Tcp(stream) => {
                 // Small frames go out when they are written; nothing here profits from waiting.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(serve(stream, entrance.clone(), stop.clone()));
+                self.serve(stream, entrance, limits, stop, admitted);
             }
-            Ok(socket::Stream::Unix(stream)) => {
-                connections.spawn(serve(stream, entrance.clone(), stop.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_REST).await;
-            }
+            socket::Stream::Unix(stream) => self.serve(stream, entrance, limits, stop, admitted),
         }
     }
-}
 
-/// Speaks HTTP/2 with one peer until it goes, or until told to stop and its
-/// last call has ended.
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    entrance: Entrance,
-    stop: CancellationToken,
-) {
-    let calls = service_fn(move |request: http::Request<Incoming>| {
-        let entrance = entrance.clone();
-        async move { Ok::<_, std::convert::Infallible>(entrance.call(request.map(Body::new)).await) }
-    });
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(HEADER_LIST_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .max_local_error_reset_streams(LOCAL_ERROR_RESETS)
-        .max_pending_accept_reset_streams(PENDING_RESETS)
-        .keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_ANSWER)
-        .serve_connection(TokioIo::new(stream), calls);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    fn serve<T>(&self, stream: T, entrance: Entrance, limits: Limits, stop: CancellationToken, admitted: Admitted)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.connections.spawn(async move {
+            connection::serve(stream, entrance, limits, stop).await;
+            drop(admitted);
+        });
     }
 }

@@ -1,0 +1,182 @@
+//! An answer's body, and everything that lasts as long as it: the hold on its
+//! generation, its place among the calls in flight, its deadline.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::framing::Framing;
+use super::panicked;
+use crate::host::generation::Hold;
+
+/// One of those being counted, until it drops.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// Counts one more.
+    pub(crate) fn one(count: &Arc<AtomicUsize>) -> Counted {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(count.clone())
+    }
+
+    /// Counts one more unless there are as many as there may be.
+    pub(crate) fn one_of(count: &Arc<AtomicUsize>, most: usize) -> Option<Counted> {
+        let counted = Counted::one(count);
+        (count.load(Ordering::Relaxed) <= most).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a call waits for its peer to take what it wrote: the connection
+/// looks at this to tell a slow handler from a peer that reads nothing.
+///
+/// Odd while bytes are with the connection, even while the handler is asked
+/// for more; a number that stays odd is an answer that is stuck.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(AtomicU64);
+
+impl Progress {
+    /// The number, if the peer is what is waited for.
+    pub(crate) fn writing(&self) -> Option<u64> {
+        let number = self.0.load(Ordering::Relaxed);
+        (number % 2 == 1).then_some(number)
+    }
+
+    fn advance(&self, writing: bool) {
+        let number = self.0.load(Ordering::Relaxed);
+        if (number % 2 == 1) != writing {
+            self.0.store(number + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// When a call must be over, or the host wants it to be. Timers are made when
+/// they are first waited for: most calls never wait.
+pub(super) struct Bound {
+    at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    ending: CancellationToken,
+    ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Bound {
+    /// Bound by the host alone.
+    pub(super) fn new(ending: CancellationToken) -> Bound {
+        Bound { at: None, timer: None, ending, ended: None }
+    }
+
+    /// Bound by a deadline too; one too far away to be told is none.
+    pub(super) fn until(&mut self, arrived: Instant, limit: Option<Duration>) {
+        self.at = limit.and_then(|limit| arrived.checked_add(limit));
+    }
+
+    /// Ready with the status the call ends with.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        if let Some(at) = self.at {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if timer.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Status::deadline_exceeded("the deadline passed"));
+            }
+        }
+        let ended = self.ended.get_or_insert_with(|| Box::pin(self.ending.clone().cancelled_owned()));
+        ended.as_mut().poll(context).map(|()| Status::unavailable("the host is stopping"))
+    }
+}
+
+/// What a call has while it lasts; each gives back what it took when it drops.
+#[expect(dead_code, reason = "held, not read")]
+pub(super) struct Held {
+    /// Its place on its connection.
+    pub(super) in_flight: Counted,
+    /// Its place among all calls of mounted services.
+    pub(super) place: Option<Counted>,
+    /// Its generation.
+    pub(super) hold: Option<Hold>,
+}
+
+/// The answer of one call.
+pub(crate) struct Answer {
+    body: Body,
+    /// Gone with the last byte, even where the body itself is kept.
+    held: Option<Held>,
+    bound: Bound,
+    framing: Framing,
+    progress: Arc<Progress>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("ended", &self.held.is_none()).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, held: Held, bound: Bound, framing: Framing, progress: Arc<Progress>) -> Answer {
+        Answer { body, held: Some(held), bound, framing, progress }
+    }
+
+    /// The next frame, or the status that takes its place.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)));
+        match polled.unwrap_or_else(|_| Poll::Ready(Some(Err(panicked())))) {
+            Poll::Pending => self.bound.poll(context).map(|status| Some(Err(status))),
+            Poll::Ready(Some(Ok(frame))) => {
+                let passed = frame.data_ref().map_or(Ok(()), |data| self.framing.pass(data));
+                Poll::Ready(Some(passed.map(|()| frame)))
+            }
+            ended => ended,
+        }
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.held.is_none() {
+            return Poll::Ready(None);
+        }
+        this.progress.advance(false);
+        let frame = std::task::ready!(this.next(context));
+        this.progress.advance(true);
+        // A status on the way is told as gRPC tells it, not as a broken stream.
+        let frame = frame.map(|frame| frame.unwrap_or_else(|status| trailers(&status)));
+        let last = frame.as_ref().is_none_or(|frame| frame.is_trailers() || this.body.is_end_stream());
+        if last {
+            this.body = Body::empty();
+            this.held = None;
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_none() || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A status as the last frame of a stream.
+fn trailers(status: &Status) -> Frame<Bytes> {
+    Frame::trailers(status.clone().into_http::<Body>().into_parts().0.headers)
+}
