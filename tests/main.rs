@@ -7,6 +7,7 @@ mod support;
 
 mod clients;
 mod embedded;
+mod entrance;
 mod health;
 mod process;
 mod reflection;

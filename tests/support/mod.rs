@@ -5,6 +5,7 @@
 pub mod client;
 pub mod tools;
 pub mod walk;
+pub mod wire;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
