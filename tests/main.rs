@@ -7,3 +7,4 @@ mod support;
 
 mod rooms;
 mod route_guide;
+mod third_party;
