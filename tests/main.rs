@@ -5,6 +5,7 @@
 
 mod support;
 
+mod readme;
 mod rooms;
 mod route_guide;
 mod third_party;
