@@ -17,18 +17,21 @@
 //!
 //! The documents' port is a free one here.
 
+mod compare;
+mod keyboard;
+
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize as _;
 
+use compare::compare;
+use keyboard::{Shell, Terminal};
+
 use crate::support::tools::tool;
-use crate::support::{PATIENCE, binary, project, wait};
+use crate::support::{self, binary, project, stdout};
 use crate::third_party;
 
 /// The port the documents speak of.
@@ -60,6 +63,30 @@ fn every_word_of_the_author_s_guide_is_true() {
     session.replaced.push(("cargo run --", "hello-host"));
     session.replaced.push(("cargo run", "hello-host"));
     session.play(&document("docs/plugins.md"));
+}
+
+#[test]
+fn the_table_of_profiles_is_what_each_profile_sets() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut table =
+        readme.lines().skip_while(|line| !line.starts_with("| setting |")).take_while(|line| !line.is_empty());
+    let profiles = cells(table.next().unwrap());
+    let rows: Vec<_> = table.skip(1).map(cells).collect();
+    assert!(rows.len() >= 7, "{rows:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ostler.yaml");
+    for (column, profile) in profiles.iter().enumerate().skip(1) {
+        let handler = format!("{{ route_guide: {{ profile: {profile} }} }}");
+        std::fs::write(&file, format!("services:\n  routeguide.RouteGuide:\n    handler: {handler}\n")).unwrap();
+        let shown = stdout(&support::ostler(&["show", file.to_str().unwrap()]));
+        for row in &rows {
+            let setting = row[0].trim_matches('`').rsplit('.').next().unwrap();
+            let value = shown.lines().find_map(|line| line.trim().strip_prefix(setting)?.strip_prefix(": ")).unwrap();
+            let value = value.split('#').next().unwrap().trim().trim_matches('"');
+            assert_eq!(row[column], value, "{setting} of {profile}");
+        }
+    }
 }
 
 #[test]
@@ -106,6 +133,21 @@ fn document(name: &str) -> Vec<Block> {
     }
     assert!(!blocks.is_empty(), "{name} has blocks");
     blocks
+}
+
+/// A port that nobody has, of as many digits as the documents', below those the
+/// system hands out, and no part of a number the documents show.
+fn free_port() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let documents = ["README.md", "docs/plugins.md"].map(|name| std::fs::read_to_string(project().join(name)).unwrap());
+    let any =
+        || 10_000 + std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(7919) % 20_000;
+    let mut ports = std::iter::repeat_with(any).map(|port| port.to_string());
+    let free = |port: &String| {
+        std::net::TcpListener::bind(format!("127.0.0.1:{port}")).is_ok()
+            && !documents.iter().any(|document| document.contains(port))
+    };
+    ports.find(free).unwrap()
 }
 
 /// The real clients the documents call, by the names they call them.
@@ -157,9 +199,8 @@ impl Session {
         // The documents know one host; the machine may run others.
         put("pidof", format!("cat '{}'", folder.path().join(".host").display()));
         let python = tools.clone().find(|(name, _)| *name == "python3").unwrap().1.to_owned();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         Session {
-            port: free.local_addr().unwrap().port().to_string(),
+            port: free_port(),
             shell: Shell::start(folder.path(), &bin),
             python,
             folder,
@@ -287,171 +328,4 @@ impl Quoted {
             assert!(left.trim().is_empty(), "{name} is shown but for\n{left}");
         }
     }
-}
-
-/// Lines from a pipe as they come.
-fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
-}
-
-/// One shell for a whole document.
-struct Shell {
-    child: Child,
-    input: ChildStdin,
-    output: Receiver<String>,
-}
-
-/// What the shell says when a block is done: this and the exit code.
-const DONE: &str = "-- done with";
-
-impl Shell {
-    fn start(folder: &Path, bin: &Path) -> Shell {
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-        let mut child = Command::new("bash")
-            .args(["--noprofile", "--norc"])
-            .current_dir(folder)
-            .env("PATH", path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("bash starts");
-        let mut input = child.stdin.take().unwrap();
-        let output = lines(child.stdout.take().unwrap());
-        writeln!(input, "exec 2>&1").unwrap();
-        Shell { child, input, output }
-    }
-
-    /// Everything a block printed, and its exit code.
-    fn run(&mut self, block: &str) -> (String, String) {
-        let quoted = block.replace('\'', r"'\''");
-        writeln!(self.input, "eval '{quoted}' < /dev/null; printf '\\n{DONE} %s\\n' $?").unwrap();
-        let mut printed = String::new();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => match line.strip_prefix(DONE) {
-                    Some(code) => return (printed.strip_suffix('\n').unwrap().to_owned(), code.trim().to_owned()),
-                    None => printed = printed + &line + "\n",
-                },
-                Err(_) => panic!("this does not end:\n{block}\nso far it printed\n{printed}"),
-            }
-        }
-    }
-}
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A terminal with a host in it.
-struct Terminal {
-    child: Child,
-    keyboard: ChildStdin,
-    screen: Receiver<String>,
-    shown: Vec<(&'static str, &'static str)>,
-}
-
-impl Terminal {
-    fn open(python: &Path, folder: &Path, script: &str, shown: &[(&'static str, &'static str)]) -> Terminal {
-        let mut child = Command::new(python)
-            .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])", "bash", "-c", script])
-            .current_dir(folder)
-            .env_remove("KUBERNETES_SERVICE_HOST")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a terminal opens");
-        let screen = lines(child.stdout.take().unwrap());
-        Terminal { keyboard: child.stdin.take().unwrap(), child, screen, shown: shown.to_vec() }
-    }
-
-    /// Waits until these lines are shown, one below the other.
-    fn wait_for(&mut self, place: &str, wanted: &str, port: &str) {
-        let mut seen = String::new();
-        for wanted in wanted.lines() {
-            let line = match self.screen.recv_timeout(PATIENCE) {
-                Ok(line) => line,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("{place}: the host does not say\n{wanted}\nonly\n{seen}")
-                }
-            };
-            let line = self
-                .shown
-                .iter()
-                .fold(plain(&line).replace(port, PORT), |line, (printed, shown)| line.replace(printed, shown));
-            assert!(fits(wanted, &line), "{place}: the host says\n{line}\nand not\n{wanted}");
-            seen = seen + &line + "\n";
-        }
-    }
-
-    /// Ctrl-C, and the end that follows.
-    fn interrupt(mut self) {
-        self.keyboard.write_all(b"\x03").unwrap();
-        let status = wait(&mut self.child);
-        assert!(status.success(), "the host ended with {status}");
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.keyboard.write_all(b"\x03\x03");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A terminal's line without its colours.
-fn plain(line: &str) -> String {
-    let mut parts = line.trim_end_matches('\r').split("\u{1b}[");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |line, part| line + part.split_once('m').map_or(part, |(_, text)| text))
-}
-
-/// What was printed is what the document shows.
-fn compare(place: &str, shown: &str, printed: &str) {
-    let lines = |text: &str| text.trim_end().lines().map(str::to_owned).collect::<Vec<_>>();
-    let same = fit(&lines(shown), &lines(printed));
-    assert!(same, "{place}: what was printed is\n{printed}");
-}
-
-/// Whether lines fit, where a line of `...` is any lines.
-fn fit(shown: &[String], printed: &[String]) -> bool {
-    match (shown, printed) {
-        ([], printed) => printed.is_empty(),
-        ([any, rest @ ..], printed) if any == "..." => {
-            (0..=printed.len()).any(|skipped| fit(rest, &printed[skipped..]))
-        }
-        ([line, shown @ ..], [found, printed @ ..]) => fits(line, found) && fit(shown, printed),
-        _ => false,
-    }
-}
-
-/// Whether a line fits, where `...` in it is any text.
-fn fits(shown: &str, printed: &str) -> bool {
-    match shown.split_once("...") {
-        None => shown == printed,
-        Some((start, rest)) => printed.strip_prefix(start).is_some_and(|left| {
-            left.char_indices().map(|(at, _)| at).chain([left.len()]).any(|at| fits(rest, &left[at..]))
-        }),
-    }
-}
-
-#[test]
-fn dots_stand_for_anything_and_nothing_else_does() {
-    assert!(fits("a...c", "abbc") && fits("...", "") && fits("a", "a"));
-    assert!(!fits("a...c", "abcd") && !fits("a", "ab") && !fits("", "a"));
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    assert!(fit(&lines("a\n...\nd"), &lines("a\nb\nc\nd")));
-    assert!(!fit(&lines("a\n...\nd"), &lines("a\nb\nc")) && !fit(&lines("a"), &lines("a\nb")));
 }
