@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PORT;
 use super::compare::fits;
@@ -124,9 +124,14 @@ impl Terminal {
     }
 }
 
+/// A terminal that merely closes leaves the host alive, since SIGHUP is a reload.
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.keyboard.write_all(b"\x03\x03");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
