@@ -35,12 +35,14 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
-    /// Builds the mount. A plugin that panics has failed to build, and no more.
+    /// Builds the mount. A plugin that panics fails its build, not the host.
     pub(super) async fn build(self, build: &Build) -> Result<Mount, Problems> {
         let Plan { entry, build: make, .. } = self;
         let built = AssertUnwindSafe(async { make(build).await }).catch_unwind().await;
-        let built =
-            built.unwrap_or_else(|_| Err(format!("the handler `{}` panicked while it was built", entry.kind).into()));
+        let built = built.unwrap_or_else(|_| {
+            let problem = Problem::new(format!("the handler `{}` panicked while it was made", entry.kind));
+            Err(problem.help("the fault is the handler's, not the file's").into())
+        });
         built.map_err(|error| entry.section.problems(problems(error)))
     }
 }
@@ -137,4 +139,30 @@ impl Registry {
 /// Whether a name is a service of the host itself.
 fn is_hosts_own(service: &str) -> bool {
     super::HOSTS_OWN.contains(&service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+
+    struct Panics;
+
+    impl Plugin for Panics {
+        const KIND: &'static str = "panics";
+        type Config = std::collections::BTreeMap<String, String>;
+
+        async fn build(&self, config: Self::Config, _: &Build) -> Result<Mount, BoxError> {
+            Err(config["no such key"].clone().into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_panics_while_it_builds_is_a_problem_with_a_place() {
+        let host = Host::new(Registry::default().with(Panics)).unwrap();
+        let text = "services:\n  a.B:\n    handler: panics\n";
+        let document = Document::parse("x.yaml", text, std::path::Path::new("."), &|_| None).unwrap();
+        let told = host.build(document).await.unwrap_err().problems.to_string();
+        assert!(told.starts_with("x.yaml:3:14: the handler `panics` panicked"), "{told}");
+    }
 }
