@@ -2,7 +2,7 @@
 //! replaces it while it serves. It names no service.
 //!
 //! A [`Host`] owns the registry, what is kept from generation to generation,
-//! and the current [`Generation`](generation::Generation) behind a watch.
+//! and the current [`Generation`] behind a watch.
 //! Everything a caller can see is read off that one pointer.
 //!
 //! ```text

@@ -59,13 +59,16 @@ impl Probe {
     }
 
     async fn connect(&self, limit: Duration) -> Result<Channel, String> {
-        let uri =
-            if self.address.starts_with("unix:") { self.address.clone() } else { format!("http://{}", self.address) };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| error.to_string())?;
+        let bare = self.address.strip_prefix("http://").unwrap_or(&self.address);
+        let uri = if bare.starts_with("unix:") { bare.to_owned() } else { format!("http://{bare}") };
+        let endpoint = Endpoint::from_shared(uri).map_err(|error| causes(&error))?;
         let connected = tokio::time::timeout(limit, endpoint.connect()).await;
-        connected.map_err(|_| format!("no connection within {}", self.timeout))?.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            cause.unwrap_or_else(|| error.to_string())
-        })
+        connected.map_err(|_| format!("no connection within {}", self.timeout))?.map_err(|error| causes(&error))
     }
+}
+
+/// An error with everything that led to it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

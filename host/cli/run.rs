@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONFIG, find, logging, open, renderer};
+use crate::config::units::Period;
 use crate::config::{BUILT_IN_NAME, Document, Problems};
 use crate::host::listen::Front;
 use crate::host::reload::Reloader;
@@ -187,7 +188,7 @@ async fn stop(host: &Host, front: Front, mut signals: Signals) -> ExitCode {
         None if under_kubernetes => LAME_DUCK_UNDER_KUBERNETES,
         None => Duration::ZERO,
     };
-    tracing::info!(lame_duck = ?lame_duck, drain = %shutdown.drain, "stopping");
+    tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
     tokio::select! {
         whole = front.drain(host, lame_duck, shutdown.drain.0) => {
             if whole {

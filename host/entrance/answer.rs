@@ -116,7 +116,7 @@ pub(crate) struct Answer {
     /// Gone with the last byte, even where the body itself is kept.
     held: Option<Held>,
     bound: Bound,
-    framing: Framing,
+    framing: Option<Framing>,
     progress: Arc<Progress>,
 }
 
@@ -127,7 +127,13 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    pub(super) fn new(body: Body, held: Held, bound: Bound, framing: Framing, progress: Arc<Progress>) -> Answer {
+    pub(super) fn new(
+        body: Body,
+        held: Held,
+        bound: Bound,
+        framing: Option<Framing>,
+        progress: Arc<Progress>,
+    ) -> Answer {
         Answer { body, held: Some(held), bound, framing, progress }
     }
 
@@ -137,7 +143,10 @@ impl Answer {
         match polled.unwrap_or_else(|_| Poll::Ready(Some(Err(panicked())))) {
             Poll::Pending => self.bound.poll(context).map(|status| Some(Err(status))),
             Poll::Ready(Some(Ok(frame))) => {
-                let passed = frame.data_ref().map_or(Ok(()), |data| self.framing.pass(data));
+                let passed = match (frame.data_ref(), &mut self.framing) {
+                    (Some(data), Some(framing)) => framing.pass(data),
+                    _ => Ok(()),
+                };
                 Poll::Ready(Some(passed.map(|()| frame)))
             }
             ended => ended,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tonic::body::Body;
@@ -28,8 +29,8 @@ pub(super) struct Admitted {
 /// How a request is turned away.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It is not gRPC at all.
-    Http(StatusCode),
+    /// It is not gRPC at all; some of it has a gRPC status all the same.
+    Http(StatusCode, Option<Code>),
     /// It is gRPC, and broken below it.
     Both(StatusCode, Status),
     /// It is gRPC, and has an answer.
@@ -45,24 +46,31 @@ impl Refusal {
                 *response.status_mut() = code;
                 response
             }
-            Refusal::Http(code) => {
-                let mut response = http::Response::new(Body::empty());
+            // Whoever sent this is no gRPC client, and is told in plain words.
+            Refusal::Http(code, grpc) => {
+                let mut response = http::Response::new(Body::new(http_body_util::Full::new(Bytes::from_static(WORDS))));
                 *response.status_mut() = code;
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+                if let Some(grpc) = grpc {
+                    response.headers_mut().insert("grpc-status", HeaderValue::from(grpc as i32));
+                }
                 response
             }
         }
     }
 }
 
+/// What one who is no gRPC client is told.
+const WORDS: &[u8] = b"This host speaks gRPC: POST /package.Service/Method with content-type application/grpc.\n";
+
 /// Looks a request's head over.
 pub(super) fn admit<B>(request: &http::Request<B>) -> Result<Admitted, Refusal> {
     let headers = request.headers();
     if request.method() != Method::POST {
-        let status = Status::internal("gRPC calls are POST requests");
-        return Err(Refusal::Both(StatusCode::METHOD_NOT_ALLOWED, status));
+        return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, Some(Code::Internal)));
     }
     if !is_grpc(headers) {
-        return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
     }
     let bad = |words: &str| Refusal::Both(StatusCode::BAD_REQUEST, Status::new(Code::Internal, words));
     if has_two_authorities(request) {

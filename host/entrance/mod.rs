@@ -14,7 +14,7 @@ mod incoming;
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
@@ -113,15 +113,16 @@ impl Entrance {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let hold = Hold::new(self.current());
-        let outgoing = Framing::new(Cardinality::Many, hold.generation().document.shape.limits.answer.0);
+        let largest = hold.generation().document.shape.limits.answer.0;
         let mut held = Held { in_flight, place: None, hold: None };
         let mut bound = Bound::new(self.ending.clone());
         let answered = self.answer(request, hold.generation(), &mut held, &mut bound).await;
+        let framing = answered.is_ok().then(|| Framing::new(Cardinality::Many, largest));
         let response = answered.unwrap_or_else(Refusal::into_response);
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
         held.hold = held.place.is_some().then_some(hold);
-        response.map(|body| Answer::new(body, held, bound, outgoing, progress))
+        response.map(|body| Answer::new(body, held, bound, framing, progress))
     }
 
     async fn answer<B>(
@@ -135,9 +136,17 @@ impl Entrance {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let arrived = Instant::now();
-        let Admitted { service, method, timeout } = admit(&request)?;
-        let Way { to, cardinality, largest, cap } = find(generation, &service, &method)?;
         let limits = &generation.document.shape.limits;
+        let Admitted { service, method, timeout } = match admit(&request) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                // HTTP's own faults may be in what is still to come.
+                let rest = drain(request.into_body());
+                let _ = tokio::time::timeout(limits.unary_message.0, rest).await;
+                return Err(refusal);
+            }
+        };
+        let Way { to, cardinality, largest, cap } = find(generation, &service, &method)?;
         if matches!(to, To::Mounted(_)) {
             let place = Counted::one_of(&self.calls, limits.calls.get() as usize);
             held.place = Some(place.ok_or_else(|| Refusal::Grpc(overloaded()))?);
@@ -169,6 +178,18 @@ impl Entrance {
                 }
                 Err(_) => no_such_method(REFLECTION, method).into_http(),
             },
+        }
+    }
+}
+
+/// Reads a body to its end, or as far as anyone cares.
+async fn drain<B: http_body::Body<Data = Bytes> + Unpin>(mut body: B) {
+    let mut left = OWN_MESSAGE_BYTES;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
 }

@@ -13,11 +13,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::metered::Metered;
+use super::metered::{Metered, Stream};
 use crate::config::Limits;
 use crate::host::Entrance;
 use crate::host::entrance::{Counted, Progress};
@@ -38,12 +37,7 @@ const PENDING_RESETS: usize = 20;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
-pub(super) async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    entrance: Entrance,
-    limits: Limits,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limits, stop: CancellationToken) {
     let calls = Arc::new(AtomicUsize::new(0));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let next = executor.next.clone();

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 
 use super::meter::{Flood, Meter};
@@ -35,19 +35,32 @@ impl Clock {
     }
 }
 
+/// How long, and how far, a peer is listened to that is no longer answered.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1 << 20;
+
 /// The connection.
-pub(super) struct Metered<T> {
-    io: T,
+pub(super) struct Metered<T: Stream> {
+    /// Taken when it drops.
+    io: Option<T>,
+    /// Whether the peer has earned an orderly end.
+    orderly: bool,
     meter: Meter,
     handshake: Clock,
     stall: Clock,
     stalled: bool,
 }
 
-impl<T> Metered<T> {
+/// What can be metered.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
+
+impl<T: Stream> Metered<T> {
     pub(super) fn new(io: T, handshake: Duration, stall: Duration) -> Metered<T> {
         Metered {
-            io,
+            io: Some(io),
+            orderly: true,
             meter: Meter::new(Instant::now()),
             handshake: Clock::new(handshake),
             stall: Clock::new(stall),
@@ -55,7 +68,17 @@ impl<T> Metered<T> {
         }
     }
 
+    fn io(&mut self) -> io::Result<Pin<&mut T>> {
+        self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     fn overdue(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let checked = self.check(context);
+        self.orderly &= checked.is_ok();
+        checked
+    }
+
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.handshake.poll(self.meter.is_awaited(), context).is_ready() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake or a call's headers took too long"));
         }
@@ -92,14 +115,17 @@ impl<T> Metered<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
+impl<T: Stream> AsyncRead for Metered<T> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = into.filled().len();
-        let read = Pin::new(&mut this.io).poll_read(context, into);
+        let read = this.io()?.poll_read(context, into);
         if let Poll::Ready(Ok(())) = read {
+            // A peer that has said its last waits for nothing.
+            this.orderly &= into.filled().len() > before;
             let metered = this.meter.received(&into.filled()[before..], Instant::now());
             metered.map_err(|flood| {
+                this.orderly = false;
                 io::Error::other(match flood {
                     Flood::Control => "a flood of control frames",
                     Flood::Reset => "a flood of calls opened to be reset",
@@ -111,10 +137,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
+impl<T: Stream> AsyncWrite for Metered<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write(context, bytes);
+        let result = this.io()?.poll_write(context, bytes);
         this.wrote(result, std::iter::once(bytes), context)
     }
 
@@ -124,19 +150,34 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write_vectored(context, slices);
+        let result = this.io()?.poll_write_vectored(context, slices);
         this.wrote(result, slices.iter().map(|slice| &**slice), context)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(context)
+        self.get_mut().io()?.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+        self.get_mut().io()?.poll_shutdown(context)
+    }
+}
+
+/// A socket closed over bytes it has not read is reset, and the peer may never
+/// read what it was sent last: the reason it was sent away. So the host says
+/// that it is done, and listens for a moment to a peer that is not.
+impl<T: Stream> Drop for Metered<T> {
+    fn drop(&mut self) {
+        let Some(mut io) = self.io.take().filter(|_| self.orderly) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(LINGER, async move {
+            if io.shutdown().await.is_ok() {
+                let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+            }
+        }));
     }
 }

@@ -14,7 +14,6 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -89,8 +88,9 @@ impl Front {
                 } else {
                     error.to_string()
                 };
-                let problem =
-                    Problem::new(format!("cannot listen on {}: {what}", listener.address)).label("cannot be bound");
+                let problem = Problem::new(format!("cannot listen on {}: {what}", listener.address))
+                    .label("cannot be bound")
+                    .help("choose another address, or stop what holds this one");
                 let problem = if listen.0.len() > 1 { problem.within(at) } else { problem };
                 problem.within("listen")
             });
@@ -197,10 +197,14 @@ impl Accepting {
         }
     }
 
-    fn serve<T>(&self, stream: T, entrance: Entrance, limits: Limits, stop: CancellationToken, admitted: Admitted)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    fn serve(
+        &self,
+        stream: impl metered::Stream,
+        entrance: Entrance,
+        limits: Limits,
+        stop: CancellationToken,
+        admitted: Admitted,
+    ) {
         self.connections.spawn(async move {
             connection::serve(stream, entrance, limits, stop).await;
             drop(admitted);

@@ -41,7 +41,8 @@ impl Socket {
                 Ok(Socket::Tcp(listener, bound))
             }
             Address::Unix(path) => {
-                let path = base.join(path);
+                // Absolute, so that it can be given to clients that start elsewhere.
+                let path = std::path::absolute(base.join(path))?;
                 remove_stale(&path).await?;
                 let listener = UnixListener::bind(&path)?;
                 Ok(Socket::Unix(listener, SocketFile(path)))
