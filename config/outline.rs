@@ -1,259 +1,368 @@
-//! Where everything stands in a YAML text.
+//! A YAML text as a tree, every key and value with its range in the text.
 //!
-//! serde_yaml gives values without places; granit-parser gives events with
-//! byte ranges. The outline is the second reading of the same text: a tree of
-//! ranges, asked by [`Path`]. It is also where the text is held to what a
-//! configuration may be: one document, no key twice, no tags, no merge keys,
-//! nothing nested out of all reason.
+//! This is the one reading of the text: values, variables and error places all
+//! come from here. It is also where the text is held to what a configuration
+//! may be: one document, no key twice, no tags, no merge keys, nothing nested
+//! or repeated out of all reason.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{Event, Options, Parser, ScalarStyle};
 
 use super::problem::{Path, Place, Problem, Problems, Segment};
 
 /// Deeper than any setting, shallow enough for every stack.
 const DEEPEST: usize = 64;
-/// A text with more aliases than this is not sharing values, it is a bomb.
-const MOST_ALIASES: usize = 100;
+/// A configuration with more values, each alias counted as all it stands for,
+/// is a database or a bomb.
+const MOST_VALUES: usize = 100_000;
 
-/// A value's range in the text, and its parts.
-#[derive(Debug)]
+/// A value and where it stands. An alias stands where it is written, and shares
+/// what it stands for.
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     range: Range<usize>,
-    plain: bool,
-    parts: Parts,
+    pub(super) content: Arc<Content>,
 }
 
 #[derive(Debug)]
-enum Parts {
-    None,
-    Map(Vec<(String, Range<usize>, Node)>),
+pub(super) enum Content {
+    /// Unescaped, and whether it was written plainly: without quotes.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    /// In the order of the text, each name once.
+    Map(Vec<(Key, Node)>),
     List(Vec<Node>),
+    /// A value with a tag: a problem was told of it, and its meaning is anyone's guess.
+    Tagged,
+}
+
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: String,
+    range: Range<usize>,
+}
+
+/// What a problem is marked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// The value; where it is a map or a list, which may span pages, its key.
+    Value,
+    /// The key, because the name itself is wrong.
+    Key,
 }
 
 /// The tree of a whole text.
 #[derive(Debug)]
 pub(super) struct Outline {
-    root: Option<Node>,
+    pub(super) root: Option<Node>,
 }
 
 impl Outline {
-    /// Reads a text's places, or says why it is no configuration.
-    pub(super) fn read(file: &str, text: &str) -> Result<Outline, Problems> {
+    /// Reads a text. What can be read on after is gathered in `problems`; the
+    /// error is what cannot.
+    pub(super) fn read(file: &str, text: &str, problems: &mut Problems) -> Result<Outline, Problem> {
         let mut reader = Reader {
             file,
             text,
+            problems,
             open: Vec::new(),
             root: None,
-            aliases: 0,
+            anchors: HashMap::new(),
             documents: 0,
-            problems: Problems::default(),
+            values: 0,
         };
-        for event in Parser::new_from_str(text) {
-            match event {
-                Ok((event, span)) => {
-                    let range = span.byte_range().unwrap_or(0..0);
-                    if !reader.event(event, range) {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    let at = error.marker().byte_offset().unwrap_or(0);
-                    reader.problems.push(syntax_problem(file, text, at, &error.info()));
-                    break;
-                }
+        let mut options = Options::default();
+        options.emit_unresolved_aliases = true;
+        for event in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = event.map_err(|error| {
+                syntax_problem(file, text, error.marker().byte_offset().unwrap_or(text.len()), &error.info())
+            })?;
+            if let Some(tag) = span.tag_span() {
+                reader.tag(tag.byte_range().unwrap_or(0..0));
             }
+            let range = span.byte_range().unwrap_or(0..0);
+            reader.event(event, range.clone()).map_err(|problem| problem.at(Place::of(file, text, range)))?;
         }
-        let Reader { root, problems, .. } = reader;
-        problems.or(Outline { root })
+        Ok(Outline { root: reader.root })
     }
 
-    /// The range to mark for a path: the scalar there, the key of a larger
-    /// value, or the nearest ancestor that the text has.
-    pub(super) fn range(&self, path: &Path) -> Option<Range<usize>> {
+    /// The range to mark for a path, or for its nearest ancestor that the text has.
+    pub(super) fn range(&self, path: &Path, mark: Mark) -> Option<Range<usize>> {
         let mut node = self.root.as_ref()?;
         let mut best = node.range.clone();
-        for segment in &path.0 {
-            match (segment, &node.parts) {
-                (Segment::Key(name), Parts::Map(entries)) => {
-                    let Some((_, key_range, value)) = entries.iter().find(|(entry, ..)| entry == name) else {
-                        return Some(best);
-                    };
-                    // A list or map is best marked by its key: its own range may span pages.
-                    let scalar = matches!(value.parts, Parts::None) && !value.range.is_empty();
-                    best = if scalar { value.range.clone() } else { key_range.clone() };
+        for (at, segment) in path.0.iter().enumerate() {
+            match (segment, &*node.content) {
+                (Segment::Key(name), Content::Map(entries)) => {
+                    let Some((key, value)) = entries.iter().find(|(key, _)| key.name == *name) else { break };
+                    let scalar = matches!(*value.content, Content::Scalar { .. }) && !value.range.is_empty();
+                    let by_key = !scalar || mark == Mark::Key && at + 1 == path.0.len();
+                    best = if by_key { key.range.clone() } else { value.range.clone() };
                     node = value;
                 }
-                (Segment::Index(index), Parts::List(items)) => {
-                    let Some(item) = items.get(*index) else { return Some(best) };
+                (Segment::Index(index), Content::List(items)) => {
+                    let Some(item) = items.get(*index) else { break };
                     best = item.range.clone();
                     node = item;
                 }
-                _ => return Some(best),
+                _ => break,
             }
         }
         Some(best)
     }
 
-    /// Whether the scalar at a path was written without quotes.
-    pub(super) fn is_plain(&self, path: &Path) -> bool {
-        self.find(path).is_some_and(|node| node.plain)
-    }
-
-    /// The range of exactly this value; `None` where the text does not have it.
-    pub(super) fn exact(&self, path: &Path) -> Option<Range<usize>> {
-        self.find(path).map(|node| node.range.clone())
-    }
-
-    fn find(&self, path: &Path) -> Option<&Node> {
-        path.0.iter().try_fold(self.root.as_ref()?, |node, segment| match (segment, &node.parts) {
-            (Segment::Key(name), Parts::Map(entries)) => {
-                entries.iter().find(|(entry, ..)| entry == name).map(|(.., value)| value)
+    /// Exactly this value; `None` where the text does not have it.
+    pub(super) fn find(&self, path: &Path) -> Option<&Node> {
+        path.0.iter().try_fold(self.root.as_ref()?, |node, segment| match (segment, &*node.content) {
+            (Segment::Key(name), Content::Map(entries)) => {
+                entries.iter().find(|(key, _)| key.name == *name).map(|(_, value)| value)
             }
-            (Segment::Index(index), Parts::List(items)) => items.get(*index),
+            (Segment::Index(index), Content::List(items)) => items.get(*index),
             _ => None,
         })
     }
 }
 
-/// A collection whose end has not come yet.
+impl Node {
+    /// Where in the text it stands.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+}
+
+/// A map or list whose end has not come yet.
 struct Open {
+    start: usize,
+    anchor: usize,
+    tagged: bool,
+    parts: Parts,
+    /// How many values the text had before this one.
+    before: usize,
+    /// How deep its deepest part reaches below it.
+    height: usize,
+}
+
+enum Parts {
+    List(Vec<Node>),
+    Map { entries: Vec<(Key, Node)>, next: Next },
+}
+
+/// What a map is waiting for.
+enum Next {
+    Key,
+    Value(Key),
+    /// The value of a key that is refused, and so goes with it.
+    Nothing,
+}
+
+/// What an anchor names, for the aliases to come.
+struct Anchored {
     node: Node,
-    key: Option<(String, Range<usize>)>,
+    values: usize,
+    height: usize,
 }
 
 struct Reader<'a> {
     file: &'a str,
     text: &'a str,
+    problems: &'a mut Problems,
     open: Vec<Open>,
     root: Option<Node>,
-    aliases: usize,
+    anchors: HashMap<usize, Anchored>,
     documents: usize,
-    problems: Problems,
+    values: usize,
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, problem: Problem, range: Range<usize>) {
-        self.problems.push(problem.at(Place::of(self.file, self.text, range)));
-    }
-
-    /// Takes one event in; false where reading on would be of no use.
-    fn event(&mut self, event: Event<'_>, range: Range<usize>) -> bool {
-        if let Some(tag) = event.tag() {
-            let problem = Problem::new(format!("a configuration has no tags, and this is `{}`", tag.original()))
-                .label("unknown tag")
-                .help("choices are written `kind` or `{ kind: settings }`, without a tag");
-            self.problem(problem, range.clone());
-        }
+    /// Takes one event in; the error is a problem that ends the reading.
+    fn event(&mut self, event: Event<'_>, range: Range<usize>) -> Result<(), Problem> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
-                if self.documents == 2 {
-                    let problem = Problem::new("the file holds more than one YAML document")
+                if self.documents > 1 {
+                    return Err(Problem::new("the file holds more than one YAML document")
                         .label("a second one starts here")
-                        .help("keep one; join the settings under one set of keys");
-                    self.problem(problem, range);
-                    return false;
+                        .help("keep one; join the settings under one set of keys"));
                 }
             }
-            Event::Alias(_) => {
-                self.aliases += 1;
-                if self.aliases > MOST_ALIASES {
-                    let problem = Problem::new(format!("more than {MOST_ALIASES} aliases"))
-                        .label("one too many")
-                        .help("write the values out, or set them by variables");
-                    self.problem(problem, range);
-                    return false;
+            Event::Alias(anchor) => {
+                self.text_for_a_key("an alias")?;
+                let Some(Anchored { node, values, height }) = self.anchors.get(&anchor) else {
+                    return Err(Problem::new("an alias cannot stand for what it is part of").label("stands for itself"));
+                };
+                let (content, values, height) = (node.content.clone(), *values, *height);
+                self.count(values)?;
+                if self.open.len() + height > DEEPEST {
+                    return Err(too_deep());
                 }
-                self.close(Node { range, plain: false, parts: Parts::None });
+                self.close(Node { range, content }, height);
             }
-            Event::Scalar(text, style, ..) => {
+            Event::UnresolvedAlias(name) => {
+                return Err(Problem::new(format!("the alias `*{name}` stands for nothing"))
+                    .label("no such anchor before it")
+                    .help(format!("put `&{name}` before the value it is to repeat, or the text in quotes")));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                if self.wants_key() {
-                    self.key(text.into_owned(), range, plain);
+                if let Some(Open { parts: Parts::Map { next: Next::Key, .. }, .. }) = self.open.last() {
+                    self.key(&text, range, plain);
                 } else {
-                    self.close(Node { range, plain, parts: Parts::None });
+                    self.count(1)?;
+                    let content = match tag {
+                        Some(_) => Content::Tagged,
+                        None => Content::Scalar { text: text.into_owned(), plain },
+                    };
+                    let node = Node { range, content: Arc::new(content) };
+                    self.name(anchor, &node, 1, 0);
+                    self.close(node, 0);
                 }
             }
-            Event::SequenceStart(..) => return self.start(range, Parts::List(Vec::new())),
-            Event::MappingStart(..) => return self.start(range, Parts::Map(Vec::new())),
+            Event::SequenceStart(_, anchor, tag) => {
+                self.start(range, anchor, tag.is_some(), Parts::List(Vec::new()))?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.start(range, anchor, tag.is_some(), Parts::Map { entries: Vec::new(), next: Next::Key })?;
+            }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(Open { mut node, .. }) = self.open.pop() {
-                    node.range.end = range.start.max(node.range.start);
-                    self.close(node);
-                }
+                let Some(Open { start, anchor, tagged, parts, before, height }) = self.open.pop() else {
+                    return Ok(());
+                };
+                let content = match parts {
+                    _ if tagged => Content::Tagged,
+                    Parts::List(items) => Content::List(items),
+                    Parts::Map { entries, .. } => Content::Map(entries),
+                };
+                let node = Node { range: start..range.start.max(start), content: Arc::new(content) };
+                self.name(anchor, &node, self.values - before, height + 1);
+                self.close(node, height + 1);
             }
             _ => {}
         }
-        true
+        Ok(())
     }
 
-    fn wants_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { node: Node { parts: Parts::Map(_), .. }, key: None }))
+    fn tag(&mut self, range: Range<usize>) {
+        let problem = Problem::new("a configuration has no tags")
+            .label("a tag")
+            .help("a choice is written `kind` or `{ kind: … }`, and text that looks like a number in quotes");
+        self.note(problem, range);
     }
 
-    fn key(&mut self, name: String, range: Range<usize>, plain: bool) {
-        if name == "<<" && plain {
-            let problem = Problem::new("merge keys (`<<`) are not part of YAML 1.2")
-                .label("merge key")
-                .help("write the settings out where they apply");
-            self.problem(problem, range.clone());
+    fn note(&mut self, problem: Problem, range: Range<usize>) {
+        self.problems.push(problem.at(Place::of(self.file, self.text, range)));
+    }
+
+    /// Refuses what is no text in a key's place.
+    fn text_for_a_key(&self, what: &str) -> Result<(), Problem> {
+        match self.open.last() {
+            Some(Open { parts: Parts::Map { next: Next::Key, .. }, .. }) => Err(Problem::new("a key must be text")
+                .label(format!("{what} as a key"))
+                .help("settings are named by words")),
+            _ => Ok(()),
         }
-        let Some(Open { node: Node { parts: Parts::Map(entries), .. }, .. }) = self.open.last() else { return };
-        if let Some((_, first, _)) = entries.iter().find(|(entry, ..)| *entry == name) {
-            let line = Place::of(self.file, self.text, first.clone()).line;
-            let problem = Problem::new(format!("the key `{name}` stands twice in one map"))
+    }
+
+    fn count(&mut self, values: usize) -> Result<(), Problem> {
+        self.values += values;
+        if self.values <= MOST_VALUES {
+            return Ok(());
+        }
+        Err(Problem::new(format!("more than {MOST_VALUES} values, each alias counted as all it stands for"))
+            .label("one too many")
+            .help("what is that large belongs in a file or a database of its own"))
+    }
+
+    fn key(&mut self, name: &str, range: Range<usize>, plain: bool) {
+        let Some(Open { parts: Parts::Map { entries, next }, .. }) = self.open.last_mut() else { return };
+        let first = entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.range.clone());
+        let problem = if name == "<<" && plain {
+            Problem::new("merge keys (`<<`) are not part of YAML 1.2")
+                .label("a merge key")
+                .help("write the settings out where they apply")
+        } else if name.contains("${") {
+            Problem::new("variables are filled into values, not into keys")
+                .label("a variable in a key")
+                .help("write the key out")
+        } else if let Some(first) = first {
+            let line = Place::of(self.file, self.text, first).line;
+            Problem::new(format!("the key `{name}` stands twice in one map"))
                 .label("the second one")
-                .help(format!("the first is on line {line}; keep one of them"));
-            self.problem(problem, range.clone());
-        }
-        if let Some(open) = self.open.last_mut() {
-            open.key = Some((name, range));
-        }
+                .help(format!("the first is on line {line}; keep one of them"))
+        } else if plain && !super::scalar::plain(name).is_some_and(|value| value.is_string()) {
+            Problem::new(format!("a key must be text, and YAML reads `{name}` as something else"))
+                .label("not text")
+                .help(format!("put it in quotes if it is meant: `\"{name}\"`"))
+        } else {
+            *next = Next::Value(Key { name: name.to_owned(), range });
+            return;
+        };
+        *next = Next::Nothing;
+        self.note(problem, range);
     }
 
-    fn start(&mut self, range: Range<usize>, parts: Parts) -> bool {
-        if self.wants_key() {
-            self.problem(
-                Problem::new("a key must be text").label("a list or map as a key").help("settings are named by words"),
-                range.clone(),
-            );
-            return false;
-        }
+    fn start(&mut self, range: Range<usize>, anchor: usize, tagged: bool, parts: Parts) -> Result<(), Problem> {
+        self.text_for_a_key("a list or map")?;
         if self.open.len() == DEEPEST {
-            self.problem(Problem::new(format!("nested more than {DEEPEST} deep")).label("too deep"), range);
-            return false;
+            return Err(too_deep());
         }
-        self.open.push(Open { node: Node { range, plain: false, parts }, key: None });
-        true
+        self.open.push(Open { start: range.start, anchor, tagged, parts, before: self.values, height: 0 });
+        self.count(1)
+    }
+
+    fn name(&mut self, anchor: usize, node: &Node, values: usize, height: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, Anchored { node: node.clone(), values, height });
+        }
     }
 
     /// Hands a finished value to what holds it.
-    fn close(&mut self, value: Node) {
-        match self.open.last_mut() {
-            None => self.root = Some(value),
-            Some(Open { node: Node { parts: Parts::List(items), .. }, .. }) => items.push(value),
-            Some(Open { node: Node { parts: Parts::Map(entries), .. }, key }) => {
-                if let Some((name, range)) = key.take() {
-                    entries.push((name, range, value));
+    fn close(&mut self, value: Node, height: usize) {
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(value);
+            return;
+        };
+        open.height = open.height.max(height);
+        match &mut open.parts {
+            Parts::List(items) => items.push(value),
+            Parts::Map { entries, next } => {
+                if let Next::Value(key) = std::mem::replace(next, Next::Key) {
+                    entries.push((key, value));
                 }
             }
-            Some(_) => {}
         }
     }
 }
 
-/// A syntax error with what most often causes it.
-pub(super) fn syntax_problem(file: &str, text: &str, at: usize, message: &str) -> Problem {
+fn too_deep() -> Problem {
+    Problem::new(format!("nested more than {DEEPEST} deep")).label("too deep")
+}
+
+/// What most often causes a syntax error, by the words the parser has for it.
+const HINTS: [(&str, &str); 7] = [
+    ("tabs", "YAML is indented with spaces, never with tabs"),
+    ("escape", r"in double quotes `\` starts an escape: write `\\`, or use single quotes"),
+    ("unexpected character", "such a character stands in quotes, an unprintable one as an escape"),
+    ("mapping values are not allowed", "text with `: ` in it goes in quotes"),
+    ("quoted scalar", "is a quote left open on a line before?"),
+    ("':' indicator", "is a bracket or a brace left open on a line before?"),
+    ("block mapping", "the keys of one map start in the same column"),
+];
+
+fn syntax_problem(file: &str, text: &str, at: usize, message: &str) -> Problem {
     let place = Place::of(file, text, at..at + 1);
-    let problem = Problem::new(format!("not valid YAML: {message}")).label("here");
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
-    let indented_by_tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
-    let problem = if indented_by_tab(line) || text.lines().nth(place.line).is_some_and(indented_by_tab) {
-        problem.help("YAML is indented with spaces, never with tabs")
-    } else {
-        problem
+    let problem = Problem::new(format!("not valid YAML: {message}")).label("here");
+    let problem = match HINTS.iter().find(|(words, _)| message.contains(words)) {
+        // Braces of a variable end a plain scalar inside of braces.
+        _ if message.contains("flow") && line.contains("${") => {
+            problem.help("inside of `{ }` and `[ ]` a variable goes in quotes: \"${NAME}\"")
+        }
+        Some((_, hint)) => problem.help(*hint),
+        None => problem,
     };
     problem.at(place)
 }

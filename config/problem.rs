@@ -11,6 +11,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use super::outline::Mark;
+
 /// One step from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
@@ -87,7 +89,8 @@ const LONGEST_EXCERPT_BYTES: usize = 400;
 impl Place {
     /// The place of a range of bytes in a text.
     pub fn of(file: &str, text: &str, range: Range<usize>) -> Place {
-        let start = text.floor_char_boundary(range.start.min(text.len()));
+        // What is noticed at the end of a text is told on its last line.
+        let start = text.floor_char_boundary(range.start.min(text.trim_end().len()));
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let line_text = text[line_start..line_end].trim_end_matches('\r');
@@ -110,13 +113,25 @@ pub struct Problem {
     label: String,
     help: Vec<String>,
     path: Path,
+    /// What to mark at the path.
+    mark: Mark,
+    /// Whether the marked line is not to be shown.
+    private: bool,
     place: Option<Box<Place>>,
 }
 
 impl Problem {
     /// A problem, said in one sentence without a full stop.
     pub fn new(message: impl Into<String>) -> Problem {
-        Problem { message: message.into(), label: String::new(), help: Vec::new(), path: Path::default(), place: None }
+        Problem {
+            message: message.into(),
+            label: String::new(),
+            help: Vec::new(),
+            path: Path::default(),
+            mark: Mark::Value,
+            private: false,
+            place: None,
+        }
     }
 
     /// Two or three words beneath the marked text.
@@ -143,6 +158,18 @@ impl Problem {
         self
     }
 
+    /// Says it is the key at the path that is wrong, whatever it holds.
+    pub fn key(mut self) -> Problem {
+        self.mark = Mark::Key;
+        self
+    }
+
+    /// Says the line it is on holds a secret.
+    pub fn private(mut self) -> Problem {
+        self.private = true;
+        self
+    }
+
     /// Says where in a file; what knows best says it first and is kept.
     pub fn at(mut self, place: Place) -> Problem {
         self.place.get_or_insert_with(|| Box::new(place));
@@ -154,18 +181,29 @@ impl Problem {
         &self.path
     }
 
+    /// What to mark at the path.
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
     /// Where it is, once known.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_deref()
     }
 
-    /// Rewrites every text a reader would see.
-    pub(super) fn reword(&mut self, with: impl Fn(&str) -> String) {
-        self.message = with(&self.message);
-        self.label = with(&self.label);
-        for help in &mut self.help {
-            *help = with(help);
-        }
+    /// At the same place, in other words.
+    pub(super) fn reworded(self, message: String) -> Problem {
+        Problem { message, label: String::new(), help: Vec::new(), ..self }
+    }
+
+    /// Every text a reader would see, to be rewritten.
+    pub(super) fn words_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.message, &mut self.label].into_iter().chain(&mut self.help)
+    }
+
+    /// The name of the file it is in.
+    pub(super) fn file_mut(&mut self) -> Option<&mut String> {
+        self.place.as_mut().map(|place| &mut place.file)
     }
 
     /// Drawn as rustc draws its errors.
@@ -175,14 +213,14 @@ impl Problem {
             .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
         if let Some(place) = &self.place {
             group = match &place.excerpt {
-                Some((line, (start, end))) => group.element(
+                Some((line, (start, end))) if !self.private => group.element(
                     Snippet::source(line.as_str()).line_start(place.line).path(place.file.as_str()).annotation(
                         AnnotationKind::Primary
                             .span(*start..*end)
                             .label((!self.label.is_empty()).then_some(self.label.as_str())),
                     ),
                 ),
-                None => group.element(Origin::path(place.file.as_str()).line(place.line).char_column(place.column)),
+                _ => group.element(Origin::path(place.file.as_str()).line(place.line).char_column(place.column)),
             };
         }
         if !self.path.0.is_empty() {
@@ -261,6 +299,13 @@ impl Problems {
         }
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         Err(self)
+    }
+
+    /// What was gathered and one more, in the order of the text.
+    pub fn with(mut self, problem: Problem) -> Problems {
+        self.push(problem);
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        self
     }
 
     /// Keeps the value, or gathers why there is none.

@@ -98,7 +98,7 @@ impl Registry {
 
     /// Types every entry of a document, or gathers everything that is wrong.
     pub fn plan(&self, document: &Document) -> Result<Vec<Plan>, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = document.problems.clone();
         let plans: Vec<_> =
             document.services.iter().filter_map(|entry| problems.take(self.plan_one(entry.clone()))).collect();
         problems.or(plans)
