@@ -42,6 +42,9 @@ pub(super) fn entries(services: Tree, text: &Arc<Text>, problems: &mut Problems)
         Tree::Map(services) => services
             .into_iter()
             .filter_map(|(name, service)| {
+                if problems.is_full() {
+                    return None;
+                }
                 let path = path.then(name.as_str());
                 if !is_service_name(&name) {
                     let problem = Problem::new(format!("`{name}` is not a full service name"))

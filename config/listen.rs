@@ -201,10 +201,12 @@ impl JsonSchema for Listen {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // What is reached from elsewhere has to say so, in the longer form.
         let one = serde_json::json!({ "anyOf": [
-            { "type": "string", "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
+            { "type": "string", "pattern": r"^((localhost|127(\.[0-9]+){3}|\[[0:]*1\]):[0-9]{1,5}|unix:.+)$",
+                "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
             { "type": "object", "additionalProperties": false, "required": ["address"], "properties": {
-                "address": { "type": "string" },
+                "address": { "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$" },
                 "plaintext": { "type": "boolean", "default": false,
                     "description": "Accept an address other machines can reach without encryption." },
             } },

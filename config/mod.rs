@@ -89,7 +89,12 @@ impl Text {
     }
 
     /// Gives a problem its place.
-    fn place(&self, problem: Problem) -> Problem {
+    fn place(&self, mut problem: Problem) -> Problem {
+        // One value may stand for a list of one.
+        while matches!(problem.path().0.last(), Some(Segment::Index(_))) && self.outline.find(problem.path()).is_none()
+        {
+            problem = problem.shortened();
+        }
         match self.outline.range(problem.path(), problem.mark()) {
             Some(range) => problem.at(Place::of(&self.file, &self.text, range)),
             None => problem,
@@ -144,6 +149,11 @@ impl Document {
     /// A problem of the document's, with its place.
     pub fn problem(&self, problem: Problem) -> Problem {
         self.text.locate(problem)
+    }
+
+    /// Words with every value that a variable filled replaced by the variable.
+    pub fn mask(&self, words: &str) -> String {
+        self.text.variables.mask_elsewhere(words)
     }
 
     /// Where the value at a path came from, in an operator's words: the
@@ -226,7 +236,9 @@ fn parse(
     let Filling { variables, problems: found, .. } = filling;
     let text = Arc::new(Text { file: file.to_owned(), text: text.to_owned(), outline, variables });
     for problem in found {
-        problems.push(text.locate(problem));
+        if !problems.is_full() {
+            problems.push(text.locate(problem));
+        }
     }
 
     // Services are read one by one, each by its own plugin.

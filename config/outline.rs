@@ -148,7 +148,7 @@ struct Open {
 
 enum Parts {
     List(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, next: Next },
+    Map { entries: Vec<(Key, Node)>, names: HashMap<String, Range<usize>>, next: Next },
 }
 
 /// What a map is waiting for.
@@ -225,7 +225,12 @@ impl Reader<'_> {
                 self.start(range, anchor, tag.is_some(), Parts::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.start(range, anchor, tag.is_some(), Parts::Map { entries: Vec::new(), next: Next::Key })?;
+                self.start(
+                    range,
+                    anchor,
+                    tag.is_some(),
+                    Parts::Map { entries: Vec::new(), names: HashMap::new(), next: Next::Key },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { start, anchor, tagged, parts, before, height }) = self.open.pop() else {
@@ -253,7 +258,10 @@ impl Reader<'_> {
     }
 
     fn note(&mut self, problem: Problem, range: Range<usize>) {
-        self.problems.push(problem.at(Place::of(self.file, self.text, range)));
+        // Finding a place takes a walk through the text.
+        if !self.problems.is_full() {
+            self.problems.push(problem.at(Place::of(self.file, self.text, range)));
+        }
     }
 
     /// Refuses what is no text in a key's place.
@@ -277,8 +285,8 @@ impl Reader<'_> {
     }
 
     fn key(&mut self, name: &str, range: Range<usize>, plain: bool) {
-        let Some(Open { parts: Parts::Map { entries, next }, .. }) = self.open.last_mut() else { return };
-        let first = entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.range.clone());
+        let Some(Open { parts: Parts::Map { names, next, .. }, .. }) = self.open.last_mut() else { return };
+        let first = names.get(name).cloned();
         let problem = if name == "<<" && plain {
             Problem::new("merge keys (`<<`) are not part of YAML 1.2")
                 .label("a merge key")
@@ -288,7 +296,7 @@ impl Reader<'_> {
                 .label("a variable in a key")
                 .help("write the key out")
         } else if let Some(first) = first {
-            let line = Place::of(self.file, self.text, first).line;
+            let line = self.text[..first.start].matches('\n').count() + 1;
             Problem::new(format!("the key `{name}` stands twice in one map"))
                 .label("the second one")
                 .help(format!("the first is on line {line}; keep one of them"))
@@ -297,6 +305,7 @@ impl Reader<'_> {
                 .label("not text")
                 .help(format!("put it in quotes if it is meant: `\"{name}\"`"))
         } else {
+            names.insert(name.to_owned(), range.clone());
             *next = Next::Value(Key { name: name.to_owned(), range });
             return;
         };
@@ -328,7 +337,7 @@ impl Reader<'_> {
         open.height = open.height.max(height);
         match &mut open.parts {
             Parts::List(items) => items.push(value),
-            Parts::Map { entries, next } => {
+            Parts::Map { entries, next, .. } => {
                 if let Next::Value(key) = std::mem::replace(next, Next::Key) {
                     entries.push((key, value));
                 }
@@ -342,9 +351,10 @@ fn too_deep() -> Problem {
 }
 
 /// What most often causes a syntax error, by the words the parser has for it.
-const HINTS: [(&str, &str); 7] = [
+const HINTS: [(&str, &str); 8] = [
     ("tabs", "YAML is indented with spaces, never with tabs"),
     ("escape", r"in double quotes `\` starts an escape: write `\\`, or use single quotes"),
+    ("recursion limit", "nothing in a configuration nests that deep"),
     ("unexpected character", "such a character stands in quotes, an unprintable one as an escape"),
     ("mapping values are not allowed", "text with `: ` in it goes in quotes"),
     ("quoted scalar", "is a quote left open on a line before?"),

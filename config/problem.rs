@@ -191,6 +191,12 @@ impl Problem {
         self.place.as_deref()
     }
 
+    /// One step less far in.
+    pub(super) fn shortened(mut self) -> Problem {
+        self.path.0.pop();
+        self
+    }
+
     /// At the same place, in other words.
     pub(super) fn reworded(self, message: String) -> Problem {
         Problem { message, label: String::new(), help: Vec::new(), ..self }
@@ -204,6 +210,13 @@ impl Problem {
     /// The name of the file it is in.
     pub(super) fn file_mut(&mut self) -> Option<&mut String> {
         self.place.as_mut().map(|place| &mut place.file)
+    }
+
+    /// Everything but the place, on one line.
+    pub fn words(&self) -> String {
+        let path = if self.path.0.is_empty() { String::new() } else { format!(" (at {})", self.path) };
+        let help = self.help.iter().map(|help| format!("; {help}")).collect::<String>();
+        format!("{}{path}{help}", self.message)
     }
 
     /// Drawn as rustc draws its errors.
@@ -239,14 +252,7 @@ impl fmt::Display for Problem {
         if let Some(Place { file, line, column, .. }) = self.place() {
             write!(f, "{file}:{line}:{column}: ")?;
         }
-        write!(f, "{}", self.message)?;
-        if !self.path.0.is_empty() {
-            write!(f, " (at {})", self.path)?;
-        }
-        for help in &self.help {
-            write!(f, "; {help}")?;
-        }
-        Ok(())
+        f.write_str(&self.words())
     }
 }
 
@@ -267,7 +273,10 @@ impl Serialize for Problem {
     }
 }
 
-/// Everything that is wrong, in the order of the text.
+/// Whoever reads this many knows enough; and finding places takes time.
+const MOST_PROBLEMS: usize = 100;
+
+/// Everything that is wrong, in the order of the text; of very much, the first part.
 #[derive(Clone, Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
@@ -277,9 +286,16 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// Whether no more are taken, and looking for more is of no use.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= MOST_PROBLEMS
+    }
+
     /// One more.
     pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if !self.is_full() {
+            self.0.push(problem);
+        }
     }
 
     /// One by one, places first to last.
@@ -294,28 +310,30 @@ impl Problems {
 
     /// The value, or what was gathered, in the order of the text.
     pub fn or<T>(mut self, value: T) -> Result<T, Problems> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Ok(value);
         }
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         Err(self)
     }
 
-    /// What was gathered and one more, in the order of the text.
-    pub fn with(mut self, problem: Problem) -> Problems {
-        self.push(problem);
+    /// What was gathered and what ended the gathering, in the order of the text.
+    pub(super) fn with(mut self, last: Problem) -> Problems {
+        // The last is why nothing is known of the rest, so it is always told.
+        self.0.push(last);
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         self
     }
 
     /// Keeps the value, or gathers why there is none.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
-        result.map_err(|problems| self.0.extend(problems.into().0)).ok()
+        result.map_err(|problems| problems.into().0.into_iter().for_each(|problem| self.push(problem))).ok()
     }
 
     /// All drawn, one below the other.
     pub fn draw(&self, renderer: &Renderer) -> String {
-        self.0.iter().map(|problem| problem.draw(renderer) + "\n").collect::<Vec<_>>().join("\n")
+        let more = self.is_full().then(|| format!("there may be more: these are the first {MOST_PROBLEMS}\n"));
+        self.0.iter().map(|problem| problem.draw(renderer) + "\n").chain(more).collect::<Vec<_>>().join("\n")
     }
 }
 

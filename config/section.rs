@@ -17,8 +17,6 @@ use super::scalar;
 use super::typed::{Complaint, Misfit, Typed};
 use super::values::Tree;
 
-/// More problems than this in one section are noise.
-const MOST_PROBLEMS: usize = 50;
 /// Longer texts are cut where a message quotes them.
 const LONGEST_QUOTE_CHARS: usize = 40;
 
@@ -40,7 +38,7 @@ impl Section {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problems> {
         let mut rest = Rest { tree: self.tree.clone(), taken: Vec::new(), meant: Vec::new(), dropped: HashMap::new() };
         let mut problems = Problems::default();
-        while problems.iter().count() < MOST_PROBLEMS {
+        while !problems.is_full() {
             match T::deserialize(Typed(&rest.tree)) {
                 Ok(settings) => return problems.or(settings),
                 Err(misfit) => {
@@ -80,9 +78,10 @@ impl Section {
         let found = format!("what `{written}` holds");
         let problem = match &misfit.complaint {
             Complaint::Custom(words) => match self.text.variables.mask(words, &path) {
-                Some(words) => Complaint::Custom(words).worded(&path, &found),
+                // A number comes back in another spelling than it went in.
+                Some(words) if value.scalar().is_string() => Complaint::Custom(words).worded(&path, &found),
                 // Had the operator typed the variable's name, what would the type say?
-                None => {
+                _ => {
                     let mut tree = rest.tree.clone();
                     if let Some(secret) = tree.at_mut(&misfit.path.0) {
                         *secret = Tree::Scalar(Value::String(written.to_owned()));

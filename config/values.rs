@@ -73,6 +73,7 @@ impl Tree {
 pub(super) struct Filling<'a> {
     pub(super) from: Surroundings<'a>,
     pub(super) variables: Variables,
+    /// Not yet placed.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -99,15 +100,11 @@ impl Filling<'_> {
     }
 
     fn scalar(&mut self, written: &str, plain: bool, path: &Path) -> Result<Tree, Problem> {
-        let filled = self.variables.fill(written, path, &mut self.from)?;
-        let text = filled.as_deref().unwrap_or(written);
+        let (text, filled) = self.variables.fill(written, path, &mut self.from)?;
         let value = match plain {
-            true => scalar::plain(text).ok_or_else(|| Problem::new("a number must be finite").label("not finite"))?,
-            false => Value::String(text.to_owned()),
+            true => scalar::plain(&text).ok_or_else(|| Problem::new("a number must be finite").label("not finite"))?,
+            false => Value::String(text.to_string()),
         };
-        Ok(match filled {
-            Some(text) if self.variables.written(path).is_some() => Tree::Filled(value, text),
-            _ => Tree::Scalar(value),
-        })
+        Ok(if filled { Tree::Filled(value, text.into_owned()) } else { Tree::Scalar(value) })
     }
 }

@@ -5,6 +5,7 @@
 //! would if it had been typed there; in quotes it stays text. Every filled
 //! value counts as a secret: messages show `${NAME}` in its place.
 
+use std::borrow::Cow;
 use std::path::Path as FilePath;
 
 use super::problem::{Path, Problem};
@@ -38,22 +39,23 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Variables {
-    /// The text of a scalar with its variables filled in; `None` where it has none.
-    pub(super) fn fill(
+    /// The text of a scalar with its variables filled in, and whether it had any.
+    pub(super) fn fill<'a>(
         &mut self,
-        written: &str,
+        written: &'a str,
         path: &Path,
         from: &mut Surroundings<'_>,
-    ) -> Result<Option<String>, Problem> {
+    ) -> Result<(Cow<'a, str>, bool), Problem> {
         if !written.contains("${") {
-            return Ok(None);
+            return Ok((written.into(), false));
         }
         let mut values = Vec::new();
         let text = expand(written, &mut values, from)?;
-        if !values.is_empty() {
+        let filled = !values.is_empty();
+        if filled {
             self.0.push(Filled { path: path.clone(), written: written.to_owned(), values });
         }
-        Ok(Some(text))
+        Ok((text.into(), filled))
     }
 
     /// What the operator wrote at a path, if variables filled it.

@@ -5,5 +5,6 @@
 
 mod support;
 
+mod config;
 mod rooms;
 mod route_guide;

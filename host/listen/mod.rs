@@ -96,10 +96,10 @@ impl Front {
                 } else {
                     error.to_string()
                 };
-                let problem =
-                    Problem::new(format!("cannot listen on {}: {what}", listener.address)).label("cannot be bound");
-                let problem = if listen.0.len() > 1 { problem.within(at) } else { problem };
-                problem.within("listen")
+                Problem::new(format!("cannot listen on {}: {what}", listener.address))
+                    .label("cannot be bound")
+                    .within(at)
+                    .within("listen")
             });
             prepared.0.extend(problems.take(bound).map(|socket| (listener.clone(), socket)));
         }
