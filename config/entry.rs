@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::problem::{Path, Problem, Problems};
+use super::place::Path;
+use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::values::Tree;
 use super::{Text, shape};

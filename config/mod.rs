@@ -13,8 +13,11 @@
 
 mod entry;
 mod listen;
+mod misfit;
 mod outline;
+mod place;
 mod problem;
+mod reader;
 mod scalar;
 mod secret;
 mod section;
@@ -30,7 +33,8 @@ use std::sync::Arc;
 
 pub use entry::Entry;
 pub use listen::{Address, Listen, Listener};
-pub use problem::{Path, Place, Problem, Problems, Segment, closest};
+pub use place::{Path, Place, Segment};
+pub use problem::{Problem, Problems, closest};
 pub use secret::Secret;
 pub use section::Section;
 pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown};
@@ -181,7 +185,7 @@ impl Section {
 }
 
 fn origin(text: &Text, path: &Path) -> Option<Origin> {
-    let place = Place::of(&text.file, &text.text, text.outline.find(path)?.range());
+    let place = Place::of(&text.file, &text.text, text.outline.find(path)?.range.clone());
     Some(Origin {
         place: format!("{}:{}:{}", place.file, place.line, place.column),
         written: text.variables.written(path).map(str::to_owned),
@@ -221,13 +225,19 @@ fn parse(
 ) -> Result<Document, Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
-    let outline = match Outline::read(file, text, &mut problems) {
+    let outline = match reader::read(file, text, &mut problems) {
         Ok(outline) => outline,
         Err(problem) => return Err(problems.with(problem)),
     };
     let root = match outline.root.as_ref() {
         Some(root) if matches!(*root.content, Content::Map(_)) => root,
-        root => return Err(problems.with(no_settings(root).at(Place::of(file, text, root.map_or(0..0, Node::range))))),
+        root => {
+            return Err(problems.with(no_settings(root).at(Place::of(
+                file,
+                text,
+                root.map_or(0..0, |root| root.range.clone()),
+            ))));
+        }
     };
 
     let from = Surroundings { env, base, sources };

@@ -7,109 +7,14 @@
 //! known, what was expected, and the path. It also knows what variables filled,
 //! and so what may be a [`Secret`](super::Secret).
 
-use std::fmt;
-
 use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _, Unexpected, Visitor,
-};
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-use super::problem::{Path, Segment};
+use super::misfit::{Complaint, Misfit};
 use super::secret;
 use super::values::Tree;
-
-/// The first thing that does not fit.
-#[derive(Debug)]
-pub(super) struct Misfit {
-    pub(super) path: Path,
-    /// Whether the path's last key is what is wrong, rather than its value.
-    pub(super) key: bool,
-    pub(super) complaint: Complaint,
-}
-
-/// What serde knows about it.
-#[derive(Debug)]
-pub(super) enum Complaint {
-    UnknownSetting {
-        name: String,
-        known: &'static [&'static str],
-    },
-    UnknownChoice {
-        name: String,
-        known: &'static [&'static str],
-    },
-    Missing {
-        name: &'static str,
-    },
-    /// What was expected, in serde's words or in Rust's names.
-    Kind {
-        expected: String,
-    },
-    /// A type's own sentence; further lines are help.
-    Custom(String),
-    /// A secret written out.
-    Literal,
-    /// A value that a problem was told of before.
-    Told,
-}
-
-impl Misfit {
-    fn new(complaint: Complaint) -> Misfit {
-        Misfit { path: Path::default(), key: false, complaint }
-    }
-
-    fn kind(expected: impl Into<String>) -> Misfit {
-        Misfit::new(Complaint::Kind { expected: expected.into() })
-    }
-
-    fn within(mut self, step: impl Into<Segment>) -> Misfit {
-        self.path.0.insert(0, step.into());
-        self
-    }
-
-    /// Says it is this key that is wrong.
-    fn at_key(mut self, key: &str) -> Misfit {
-        self.key = true;
-        self.within(key)
-    }
-}
-
-/// Never shown: a section words each complaint itself.
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.complaint)
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl de::Error for Misfit {
-    fn custom<T: fmt::Display>(words: T) -> Misfit {
-        Misfit::new(Complaint::Custom(words.to_string()))
-    }
-
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Misfit {
-        Misfit::kind(expected.to_string())
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Misfit {
-        Misfit::kind(expected.to_string())
-    }
-
-    fn unknown_field(name: &str, known: &'static [&'static str]) -> Misfit {
-        Misfit::new(Complaint::UnknownSetting { name: name.to_owned(), known })
-    }
-
-    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Misfit {
-        Misfit::new(Complaint::UnknownChoice { name: name.to_owned(), known })
-    }
-
-    fn missing_field(name: &'static str) -> Misfit {
-        Misfit::new(Complaint::Missing { name })
-    }
-}
 
 /// A value to be typed.
 #[derive(Clone, Copy)]

@@ -1,15 +1,18 @@
 //! From the outline to the neutral tree that settings are typed from, variables
 //! filled in on the way.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::outline::{Content, Node};
-use super::problem::{Path, Problem, Segment};
+use super::place::{Path, Segment};
+use super::problem::Problem;
 use super::scalar;
 use super::variables::{Surroundings, Variables};
 
 /// A value of the document, before anyone knows its type.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Tree {
     /// Null, a boolean, a number or a text.
     Scalar(Value),
@@ -19,6 +22,19 @@ pub(super) enum Tree {
     Told,
     List(Vec<Tree>),
     Map(Vec<(String, Tree)>),
+}
+
+/// What variables put in is not for anyone's eyes.
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tree::Scalar(value) => write!(f, "{value}"),
+            Tree::Filled(..) => f.write_str("…"),
+            Tree::Told => f.write_str("?"),
+            Tree::List(items) => f.debug_list().entries(items).finish(),
+            Tree::Map(entries) => f.debug_map().entries(entries.iter().map(|(key, value)| (key, value))).finish(),
+        }
+    }
 }
 
 impl Tree {
@@ -106,5 +122,47 @@ impl Filling<'_> {
             false => Value::String(text.to_string()),
         };
         Ok(if filled { Tree::Filled(value, text.into_owned()) } else { Tree::Scalar(value) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::Problems;
+    use super::super::{BUILT_IN, Sources, reader};
+    use super::*;
+
+    /// What a text says, variables aside.
+    fn values(text: &str) -> Value {
+        fn plain(tree: Tree) -> Value {
+            match tree {
+                Tree::List(items) => items.into_iter().map(plain).collect(),
+                Tree::Map(entries) => entries.into_iter().map(|(key, value)| (key, plain(value))).collect(),
+                scalar => scalar.scalar().clone(),
+            }
+        }
+        let mut problems = Problems::default();
+        let outline = reader::read("x.yaml", text, &mut problems).unwrap();
+        assert!(problems.is_empty(), "{problems}");
+        let from = Surroundings { env: &|_| None, base: std::path::Path::new("."), sources: &mut Sources::default() };
+        let mut filling = Filling { from, variables: Variables::default(), problems: Vec::new() };
+        plain(filling.tree(&outline.root.unwrap(), &Path::default()))
+    }
+
+    #[test]
+    fn another_reader_of_yaml_reads_the_same() {
+        for text in [
+            BUILT_IN,
+            "a: 1\nb: [x, 'y', \"z\\n\\u00e9\\x41\"]\nc: { d: ~, e: , f: true }\n",
+            "a: |\n  two\n  lines\nb: >-\n  folded\n  text\n\n  and more\nc: |+\n  kept\n\n",
+            "a: plain text\n  over lines\nb: 'it''s'\nc: \"over\n  lines\"\n",
+            "- - a\n  - b\n-\n  - c\n- {}\n- []\n- ''\n",
+            "a: &a { x: [1, 2.5, -3, 0x1f, 0o17, 1e3] }\nb: *a\nc: [*a, *a]\n",
+            "? a\n: b\n\"c d\": e # remark\n'f': http://g:1/#h\n",
+            "a: no\r\nb: 0123\r\nc: 12:30:45\r\nd: 2001-01-01\r\ne: =\r\n",
+            "--- # start\na: \"\"\nb: '#'\n...\n",
+            "\u{e4}: \u{1F600}\n",
+        ] {
+            assert_eq!(values(text), serde_yaml::from_str::<Value>(text).unwrap(), "{text}");
+        }
     }
 }

@@ -6,9 +6,11 @@
 //! value counts as a secret: messages show `${NAME}` in its place.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path as FilePath;
 
-use super::problem::{Path, Problem};
+use super::place::Path;
+use super::problem::Problem;
 use super::source::Sources;
 
 /// Values shorter than this are too common in ordinary words to be masked
@@ -18,13 +20,19 @@ const SHORTEST_SECRET_CHARS: usize = 4;
 const LARGEST_SECRET_BYTES: usize = 64 * 1024;
 
 /// A scalar that variables filled.
-#[derive(Debug)]
 struct Filled {
     path: Path,
     /// As the operator wrote it.
     written: String,
     /// What was put in, each with the variable that held it.
     values: Vec<(String, String)>,
+}
+
+/// The values stay out.
+impl fmt::Debug for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.written)
+    }
 }
 
 /// Every scalar that variables filled.

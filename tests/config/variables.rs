@@ -201,6 +201,7 @@ fn the_files_of_variables_start_from_the_configuration() {
     let yaml = "health: { also: [\"${file:features/secret.txt}\"] }\n";
     let document = Document::parse("x.yaml", yaml, &project().join("tests/config"), &look_up).unwrap();
     assert_eq!(json!(document.shape.health.also), json!(["s3cr3t-canary-in-a-file"]));
+    assert_eq!(format!("{document:?}").matches("s3cr3t").count(), 1, "but for its own setting nothing tells it");
     let elsewhere = Document::parse("x.yaml", yaml, Path::new("/"), &look_up).unwrap();
     assert!(elsewhere.problems.to_string().contains("features/secret.txt"), "{}", elsewhere.problems);
 }
