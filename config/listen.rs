@@ -34,13 +34,16 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                "" => Err("`unix:` names no path: write `unix:/run/ostler.sock`".to_owned()),
+                "" => Err("`unix:` names no path\nwrite `unix:/run/ostler.sock`".to_owned()),
                 path => Ok(Address::Unix(path.into())),
             };
         }
         let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
         numeric.as_deref().unwrap_or(text).parse().map(Address::Tcp).map_err(|_| {
-            format!("`{text}` is not an address: write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, or `unix:/run/ostler.sock`")
+            format!(
+                "`{text}` is not an address\n\
+                 write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, or `unix:/run/ostler.sock`"
+            )
         })
     }
 }
@@ -78,7 +81,7 @@ impl Listener {
         let address: Address = address.parse().map_err(E::custom)?;
         if !address.is_local() && !plaintext {
             return Err(E::custom(format_args!(
-                "`{address}` can be reached from other machines and is not encrypted: \
+                "`{address}` can be reached from other machines and is not encrypted\n\
                  if that is meant, write `{{ address: \"{address}\", plaintext: true }}`"
             )));
         }
@@ -119,6 +122,24 @@ impl<'de> Deserialize<'de> for Listener {
     }
 }
 
+/// The next of a list, at an address of its own.
+struct After<'a>(&'a [Listener]);
+
+impl<'de> de::DeserializeSeed<'de> for After<'_> {
+    type Value = Listener;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Listener, D::Error> {
+        let listener = Listener::deserialize(from)?;
+        // Port 0 is a new port each time, so it alone may repeat.
+        let repeats = !matches!(listener.address, Address::Tcp(address) if address.port() == 0)
+            && self.0.iter().any(|earlier| earlier.address == listener.address);
+        if repeats {
+            return Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)));
+        }
+        Ok(listener)
+    }
+}
+
 struct OneOrMore;
 
 impl<'de> de::Visitor<'de> for OneOrMore {
@@ -126,6 +147,10 @@ impl<'de> de::Visitor<'de> for OneOrMore {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an address or a list of addresses")
+    }
+
+    fn visit_u64<E: de::Error>(self, port: u64) -> Result<Listen, E> {
+        Err(E::custom(format_args!("`{port}` is a port without an address\nwrite `127.0.0.1:{port}`")))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Listen, E> {
@@ -137,18 +162,12 @@ impl<'de> de::Visitor<'de> for OneOrMore {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Listen, A::Error> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        while let Some(listener) = items.next_element::<Listener>()? {
-            // Port 0 is a new port each time, so it alone may repeat.
-            let repeats = !matches!(listener.address, Address::Tcp(address) if address.port() == 0)
-                && listeners.iter().any(|earlier| earlier.address == listener.address);
-            if repeats {
-                return Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)));
-            }
+        let mut listeners = Vec::new();
+        while let Some(listener) = items.next_element_seed(After(&listeners))? {
             listeners.push(listener);
         }
         if listeners.is_empty() {
-            return Err(de::Error::custom("`listen` names no address: leave it out for 127.0.0.1:50051"));
+            return Err(de::Error::custom("`listen` names no address\nwithout `listen` it is 127.0.0.1:50051"));
         }
         Ok(Listen(listeners))
     }
@@ -182,10 +201,12 @@ impl JsonSchema for Listen {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // What is reached from elsewhere has to say so, in the longer form.
         let one = serde_json::json!({ "anyOf": [
-            { "type": "string", "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
+            { "type": "string", "pattern": r"^((localhost|127(\.[0-9]+){3}|\[[0:]*1\]):[0-9]{1,5}|unix:.+)$",
+                "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
             { "type": "object", "additionalProperties": false, "required": ["address"], "properties": {
-                "address": { "type": "string" },
+                "address": { "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$" },
                 "plaintext": { "type": "boolean", "default": false,
                     "description": "Accept an address other machines can reach without encryption." },
             } },

@@ -5,35 +5,46 @@
 //! an opaque [`Section`] until the plugin of its kind types them.
 //!
 //! ```text
-//! text ── Outline (places) ─┐
-//!      └─ serde_yaml values ┴─ variables filled ── Shape (typed) ── Document
+//! text ── Outline (a tree with places) ── Values (variables filled) ──▶ Document
+//!                                                  Shape and Sections, typed
 //! ```
 //!
 //! This room imports no other.
 
+mod entry;
 mod limits;
 mod listen;
+mod misfit;
 mod outline;
+mod place;
 mod problem;
+mod reader;
+mod scalar;
+mod secret;
 mod section;
 mod shape;
 mod source;
+mod typed;
 pub mod units;
+mod values;
 mod variables;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
+pub use entry::Entry;
 pub use limits::Limits;
 pub use listen::{Address, Listen, Listener};
-pub use problem::{Path, Place, Problem, Problems, Segment, closest};
+pub use place::{Path, Place, Segment};
+pub use problem::{Problem, Problems, closest};
+pub use secret::Secret;
 pub use section::Section;
 pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown};
 pub use source::Sources;
 
-use outline::Outline;
+use outline::{Content, Mark, Node, Outline};
+use serde_json::Value;
+use values::Filling;
 use variables::{Surroundings, Variables};
 
 /// The file that ships with the binary: every key with its default, and what a
@@ -60,39 +71,40 @@ pub(crate) struct Text {
 
 impl Text {
     /// Gives a problem its place, and takes secrets out of its words.
-    fn locate(&self, problem: Problem) -> Problem {
-        let path = problem.path().clone();
-        let mut problem = match self.outline.range(&path) {
+    fn locate(&self, mut problem: Problem) -> Problem {
+        // What a key holds says nothing of the key.
+        let mut path = problem.path().clone();
+        if problem.mark() == Mark::Key {
+            path.0.pop();
+        }
+        if let Some(file) = problem.file_mut() {
+            *file = self.variables.mask_elsewhere(file);
+        }
+        let mut tells = false;
+        for words in problem.words_mut() {
+            match self.variables.mask(words, &path) {
+                Some(masked) => *words = masked,
+                None => tells = true,
+            }
+        }
+        if tells {
+            let written = self.variables.written(&path).unwrap_or("a variable");
+            problem = problem.reworded(format!("what `{written}` holds cannot be used here"));
+        }
+        self.place(problem)
+    }
+
+    /// Gives a problem its place.
+    fn place(&self, mut problem: Problem) -> Problem {
+        // One value may stand for a list of one.
+        while matches!(problem.path().0.last(), Some(Segment::Index(_))) && self.outline.find(problem.path()).is_none()
+        {
+            problem = problem.shortened();
+        }
+        match self.outline.range(problem.path(), problem.mark()) {
             Some(range) => problem.at(Place::of(&self.file, &self.text, range)),
             None => problem,
-        };
-        problem.reword(|words| self.variables.mask(words, &path));
-        problem
-    }
-}
-
-/// One service the operator asked for.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its full gRPC name.
-    pub name: String,
-    /// The kind of plugin that is to behave for it.
-    pub kind: String,
-    /// That plugin's settings.
-    pub section: Section,
-    /// The way to the word that names the kind.
-    kind_path: Path,
-}
-
-impl Entry {
-    /// A problem with the kind asked for.
-    pub fn kind_problem(&self, problem: Problem) -> Problem {
-        self.section.text.locate(problem.below(&self.kind_path))
-    }
-
-    /// A problem with the service as a whole.
-    pub fn problem(&self, problem: Problem) -> Problem {
-        self.section.text.locate(problem.below(&Path::default().then("services").then(self.name.as_str())))
+        }
     }
 }
 
@@ -109,11 +121,15 @@ pub struct Document {
     pub services: Vec<Entry>,
     /// Every file read so far.
     pub sources: Sources,
+    /// What is wrong with it as far as it is typed; a plan tells these too, so
+    /// that one bad section does not hide the next.
+    pub problems: Problems,
     text: Arc<Text>,
 }
 
 impl Document {
-    /// Reads a file and parses it with the process's environment.
+    /// Reads a file and parses it with the process's environment. The error is
+    /// what kept it from being read at all; what else is wrong is in `problems`.
     pub fn open(file: &FilePath) -> Result<Document, Failure> {
         let mut sources = Sources::default();
         let parsed = open(file, &mut sources);
@@ -126,7 +142,7 @@ impl Document {
         parse(BUILT_IN_NAME, BUILT_IN, FilePath::new("."), &|_| None, &mut sources)
     }
 
-    /// Parses a text that is no file; relative paths start from `base`.
+    /// As [`open`](Self::open) for a text; relative paths start from `base`.
     pub fn parse(
         file: &str,
         text: &str,
@@ -139,6 +155,11 @@ impl Document {
     /// A problem of the document's, with its place.
     pub fn problem(&self, problem: Problem) -> Problem {
         self.text.locate(problem)
+    }
+
+    /// Words with every value that a variable filled replaced by the variable.
+    pub fn mask(&self, words: &str) -> String {
+        self.text.variables.mask_elsewhere(words)
     }
 
     /// Where the value at a path came from, in an operator's words: the
@@ -166,8 +187,7 @@ impl Section {
 }
 
 fn origin(text: &Text, path: &Path) -> Option<Origin> {
-    let range = text.outline.exact(path)?;
-    let place = Place::of(&text.file, &text.text, range);
+    let place = Place::of(&text.file, &text.text, text.outline.find(path)?.range.clone());
     Some(Origin {
         place: format!("{}:{}:{}", place.file, place.line, place.column),
         written: text.variables.written(path).map(str::to_owned),
@@ -206,169 +226,57 @@ fn parse(
     sources: &mut Sources,
 ) -> Result<Document, Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let outline = Outline::read(file, text)?;
-    let yaml = values(file, text)?;
-    if yaml.is_null() {
-        let problem = Problem::new("the file says nothing")
-            .help("a file names at least one setting; without any file the built-in configuration is served");
-        return Err(problem.at(Place::of(file, text, 0..0)).into());
-    }
-
     let mut problems = Problems::default();
-    let mut filling = Filling {
-        outline: &outline,
-        variables: Variables::default(),
-        from: Surroundings { env, base, sources },
-        problems: Vec::new(),
+    let outline = match reader::read(file, text, &mut problems) {
+        Ok(outline) => outline,
+        Err(problem) => return Err(problems.with(problem)),
     };
-    let value = filling.convert(yaml, &Path::default());
+    let root = match outline.root.as_ref() {
+        Some(root) if matches!(*root.content, Content::Map(_)) => root,
+        root => {
+            return Err(problems.with(no_settings(root).at(Place::of(
+                file,
+                text,
+                root.map_or(0..0, |root| root.range.clone()),
+            ))));
+        }
+    };
+
+    let from = Surroundings { env, base, sources };
+    let mut filling = Filling { from, variables: Variables::default(), problems: Vec::new() };
+    let mut tree = filling.tree(root, &Path::default());
     let Filling { variables, problems: found, .. } = filling;
     let text = Arc::new(Text { file: file.to_owned(), text: text.to_owned(), outline, variables });
     for problem in found {
-        problems.push(text.locate(problem));
+        if !problems.is_full() {
+            problems.push(text.locate(problem));
+        }
     }
 
-    let (value, services) = split(value);
-    let root = Section { value, path: Path::default(), text: text.clone() };
-    let shape = problems.take(root.read::<Shape>());
+    // Services are read one by one, each by its own plugin.
+    let services = tree.take("services");
+    let root = Section { tree, path: Path::default(), text: text.clone() };
+    let shape = problems.take(root.read::<Shape>()).unwrap_or_default();
     let services = match services {
-        Some(services) => entries(services, &text, &mut problems),
+        Some(services) => entry::entries(services, &text, &mut problems),
         // A file says only what differs from the built-in one.
         None => problems.take(Document::built_in()).map(|built_in| built_in.services).unwrap_or_default(),
     };
-    let shape = problems.or(shape)?.unwrap_or_default();
     let sources = std::mem::take(sources);
-    Ok(Document { file: file.to_owned(), base: base.to_owned(), shape, services, sources, text })
+    Ok(Document { file: file.to_owned(), base: base.to_owned(), shape, services, sources, problems, text })
 }
 
-/// serde_yaml's reading of the text.
-fn values(file: &str, text: &str) -> Result<serde_yaml::Value, Problem> {
-    serde_yaml::from_str(text).map_err(|error| {
-        let at = error.location().map_or(0, |location| location.index());
-        outline::syntax_problem(file, text, at, &error.to_string())
-    })
-}
-
-/// Turns YAML's values into the neutral tree that settings are typed from,
-/// filling variables on the way.
-struct Filling<'a> {
-    outline: &'a Outline,
-    variables: Variables,
-    from: Surroundings<'a>,
-    problems: Vec<Problem>,
-}
-
-impl Filling<'_> {
-    fn convert(&mut self, yaml: serde_yaml::Value, path: &Path) -> Value {
-        match yaml {
-            serde_yaml::Value::Sequence(items) => Value::Array(
-                items.into_iter().enumerate().map(|(index, item)| self.convert(item, &path.then(index))).collect(),
-            ),
-            serde_yaml::Value::Mapping(entries) => {
-                let mut map = Map::new();
-                for (key, value) in entries {
-                    match key {
-                        serde_yaml::Value::String(key) => {
-                            let value = self.convert(value, &path.then(key.as_str()));
-                            map.insert(key, value);
-                        }
-                        _ => self
-                            .problems
-                            .push(Problem::new("a key must be text").help("put the key in quotes").below(path)),
-                    }
-                }
-                Value::Object(map)
-            }
-            scalar => {
-                let mut value = scalar_value(scalar).unwrap_or_else(|| {
-                    self.problems
-                        .push(Problem::new("a number must be finite").label("not a finite number").below(path));
-                    Value::Null
-                });
-                let plain = self.outline.is_plain(path);
-                let again = |text: &str| serde_yaml::from_str(text).ok().and_then(scalar_value);
-                if let Err(problem) = self.variables.fill(&mut value, path, plain, &mut self.from, again) {
-                    self.problems.push(problem.below(path));
-                }
-                value
-            }
+/// What is wrong with a text that is no map.
+fn no_settings(root: Option<&Node>) -> Problem {
+    let example = "settings are written `key: value`, such as `listen: 127.0.0.1:50051`";
+    match root.map(|root| &*root.content) {
+        Some(Content::List(_)) => {
+            Problem::new("a configuration is a map of settings, and this is a list").help(example)
         }
-    }
-}
-
-/// A scalar in the neutral tree; `None` where it has no place there.
-fn scalar_value(yaml: serde_yaml::Value) -> Option<Value> {
-    match yaml {
-        serde_yaml::Value::Null => Some(Value::Null),
-        serde_yaml::Value::Bool(value) => Some(Value::Bool(value)),
-        serde_yaml::Value::String(text) => Some(Value::String(text)),
-        serde_yaml::Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => Some(number.into()),
-            (_, Some(number)) => Some(number.into()),
-            _ => serde_json::Number::from_f64(number.as_f64()?).map(Value::Number),
-        },
-        _ => None,
-    }
-}
-
-/// Takes `services` out of the root: its entries are read one by one.
-fn split(mut value: Value) -> (Value, Option<Value>) {
-    let services = value.as_object_mut().and_then(|root| root.shift_remove("services"));
-    (value, services)
-}
-
-/// The services, each with its kind and that kind's settings.
-fn entries(services: Value, text: &Arc<Text>, problems: &mut Problems) -> Vec<Entry> {
-    let path = Path::default().then("services");
-    let wrong = |problem: Problem, path: &Path| text.locate(problem.below(path));
-    let Value::Object(services) = services else {
-        let problem = Problem::new("`services` must be a map from full service names to what behaves for them")
-            .label("not a map")
-            .help(
-                "such as `services: { routeguide.RouteGuide: { handler: route_guide } }`, or `services: {}` for none",
-            );
-        problems.push(wrong(problem, &path));
-        return Vec::new();
-    };
-    let mut entries = Vec::new();
-    for (name, service) in services {
-        let path = path.then(name.as_str());
-        if !is_service_name(&name) {
-            let problem = Problem::new(format!("`{name}` is not a full service name"))
-                .label("not a service name")
-                .help("write the package and the service as grpcurl lists them, such as `routeguide.RouteGuide`");
-            problems.push(wrong(problem, &path));
+        Some(Content::Scalar { text, plain }) if !plain || scalar::plain(text) != Some(Value::Null) => {
+            Problem::new("a configuration is a map of settings, and this is a single value").help(example)
         }
-        let section = Section { value: service, path: path.clone(), text: text.clone() };
-        let Some(shape::Service { handler }) = problems.take(section.read()) else { continue };
-        let path = path.then("handler");
-        let (kind, settings, kind_path) = match handler {
-            Value::String(kind) => (kind, Value::Object(Map::new()), path.clone()),
-            Value::Object(map) if map.len() == 1 => {
-                let Some((kind, settings)) = map.into_iter().next() else { continue };
-                let settings = if settings.is_null() { Value::Object(Map::new()) } else { settings };
-                let kind_path = path.then(kind.as_str());
-                (kind, settings, kind_path)
-            }
-            _ => {
-                let problem = Problem::new("a handler is one kind: a word, or a map with exactly one key")
-                    .label("not one kind")
-                    .help("such as `handler: route_guide` or `handler: { route_guide: { profile: go } }`");
-                problems.push(wrong(problem, &path));
-                continue;
-            }
-        };
-        let section = Section { value: settings, path: kind_path.clone(), text: text.clone() };
-        entries.push(Entry { name, kind, section, kind_path });
+        _ => Problem::new("the file says nothing")
+            .help("a file names at least one setting; without any file the built-in configuration is served"),
     }
-    entries
-}
-
-/// Identifiers joined by dots, as protobuf has them.
-fn is_service_name(name: &str) -> bool {
-    name.split('.').all(|part| {
-        !part.is_empty()
-            && !part.starts_with(|c: char| c.is_ascii_digit())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
 }

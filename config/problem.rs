@@ -6,102 +6,12 @@
 //! all of them at once.
 
 use std::fmt;
-use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-/// One step from a value to a value inside it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Segment {
-    /// Into a map, by key.
-    Key(String),
-    /// Into a list, by index from 0.
-    Index(usize),
-}
-
-impl From<&str> for Segment {
-    fn from(key: &str) -> Self {
-        Segment::Key(key.to_owned())
-    }
-}
-
-impl From<usize> for Segment {
-    fn from(index: usize) -> Self {
-        Segment::Index(index)
-    }
-}
-
-/// The way from the root of the document to a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Path(pub Vec<Segment>);
-
-impl Path {
-    /// This path and one step more.
-    pub fn then(&self, step: impl Into<Segment>) -> Path {
-        let mut path = self.clone();
-        path.0.push(step.into());
-        path
-    }
-
-    /// This path and then that one.
-    pub fn join(&self, rest: &Path) -> Path {
-        Path(self.0.iter().chain(&rest.0).cloned().collect())
-    }
-}
-
-/// Written as an operator would: `services."routeguide.RouteGuide".handler`,
-/// `listen[1]`.
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, segment) in self.0.iter().enumerate() {
-            match segment {
-                Segment::Index(index) => write!(f, "[{index}]")?,
-                Segment::Key(key) => {
-                    let dot = if at == 0 { "" } else { "." };
-                    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-                    if plain { write!(f, "{dot}{key}")? } else { write!(f, "{dot}{key:?}")? }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A spot in a file, with the line it is on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file as the operator named it.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    /// The line's text, unless it is too long to be worth showing.
-    excerpt: Option<(String, (usize, usize))>,
-}
-
-/// Lines longer than this are named by number only.
-const LONGEST_EXCERPT_BYTES: usize = 400;
-
-impl Place {
-    /// The place of a range of bytes in a text.
-    pub fn of(file: &str, text: &str, range: Range<usize>) -> Place {
-        let start = text.floor_char_boundary(range.start.min(text.len()));
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let line_text = text[line_start..line_end].trim_end_matches('\r');
-        let end = text.floor_char_boundary(range.end.clamp(start, line_end));
-        let span = (start - line_start, (end - line_start).min(line_text.len()).max(start - line_start));
-        Place {
-            file: file.to_owned(),
-            line: text[..start].matches('\n').count() + 1,
-            column: text[line_start..start].chars().count() + 1,
-            excerpt: (line_text.len() <= LONGEST_EXCERPT_BYTES && span.1 <= line_text.len())
-                .then(|| (line_text.to_owned(), span)),
-        }
-    }
-}
+use super::outline::Mark;
+use super::place::{Path, Place, Segment};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug)]
@@ -110,13 +20,25 @@ pub struct Problem {
     label: String,
     help: Vec<String>,
     path: Path,
+    /// What to mark at the path.
+    mark: Mark,
+    /// Whether the marked line is not to be shown.
+    private: bool,
     place: Option<Box<Place>>,
 }
 
 impl Problem {
     /// A problem, said in one sentence without a full stop.
     pub fn new(message: impl Into<String>) -> Problem {
-        Problem { message: message.into(), label: String::new(), help: Vec::new(), path: Path::default(), place: None }
+        Problem {
+            message: message.into(),
+            label: String::new(),
+            help: Vec::new(),
+            path: Path::default(),
+            mark: Mark::Value,
+            private: false,
+            place: None,
+        }
     }
 
     /// Two or three words beneath the marked text.
@@ -143,6 +65,18 @@ impl Problem {
         self
     }
 
+    /// Says it is the key at the path that is wrong, whatever it holds.
+    pub fn key(mut self) -> Problem {
+        self.mark = Mark::Key;
+        self
+    }
+
+    /// Says the line it is on holds a secret.
+    pub fn private(mut self) -> Problem {
+        self.private = true;
+        self
+    }
+
     /// Says where in a file; what knows best says it first and is kept.
     pub fn at(mut self, place: Place) -> Problem {
         self.place.get_or_insert_with(|| Box::new(place));
@@ -154,18 +88,42 @@ impl Problem {
         &self.path
     }
 
+    /// What to mark at the path.
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
     /// Where it is, once known.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_deref()
     }
 
-    /// Rewrites every text a reader would see.
-    pub(super) fn reword(&mut self, with: impl Fn(&str) -> String) {
-        self.message = with(&self.message);
-        self.label = with(&self.label);
-        for help in &mut self.help {
-            *help = with(help);
-        }
+    /// One step less far in.
+    pub(super) fn shortened(mut self) -> Problem {
+        self.path.0.pop();
+        self
+    }
+
+    /// At the same place, in other words.
+    pub(super) fn reworded(self, message: String) -> Problem {
+        Problem { message, label: String::new(), help: Vec::new(), ..self }
+    }
+
+    /// Every text a reader would see, to be rewritten.
+    pub(super) fn words_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.message, &mut self.label].into_iter().chain(&mut self.help)
+    }
+
+    /// The name of the file it is in.
+    pub(super) fn file_mut(&mut self) -> Option<&mut String> {
+        self.place.as_mut().map(|place| &mut place.file)
+    }
+
+    /// Everything but the place, on one line.
+    pub fn words(&self) -> String {
+        let path = if self.path.0.is_empty() { String::new() } else { format!(" (at {})", self.path) };
+        let help = self.help.iter().map(|help| format!("; {help}")).collect::<String>();
+        format!("{}{path}{help}", self.message)
     }
 
     /// Drawn as rustc draws its errors.
@@ -175,14 +133,14 @@ impl Problem {
             .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
         if let Some(place) = &self.place {
             group = match &place.excerpt {
-                Some((line, (start, end))) => group.element(
+                Some((line, (start, end))) if !self.private => group.element(
                     Snippet::source(line.as_str()).line_start(place.line).path(place.file.as_str()).annotation(
                         AnnotationKind::Primary
                             .span(*start..*end)
                             .label((!self.label.is_empty()).then_some(self.label.as_str())),
                     ),
                 ),
-                None => group.element(Origin::path(place.file.as_str()).line(place.line).char_column(place.column)),
+                _ => group.element(Origin::path(place.file.as_str()).line(place.line).char_column(place.column)),
             };
         }
         if !self.path.0.is_empty() {
@@ -201,14 +159,7 @@ impl fmt::Display for Problem {
         if let Some(Place { file, line, column, .. }) = self.place() {
             write!(f, "{file}:{line}:{column}: ")?;
         }
-        write!(f, "{}", self.message)?;
-        if !self.path.0.is_empty() {
-            write!(f, " (at {})", self.path)?;
-        }
-        for help in &self.help {
-            write!(f, "; {help}")?;
-        }
-        Ok(())
+        f.write_str(&self.words())
     }
 }
 
@@ -229,7 +180,10 @@ impl Serialize for Problem {
     }
 }
 
-/// Everything that is wrong, in the order of the text.
+/// Whoever reads this many knows enough; and finding places takes time.
+const MOST_PROBLEMS: usize = 100;
+
+/// Everything that is wrong, in the order of the text; of very much, the first part.
 #[derive(Clone, Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
@@ -239,9 +193,16 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// Whether no more are taken, and looking for more is of no use.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= MOST_PROBLEMS
+    }
+
     /// One more.
     pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if !self.is_full() {
+            self.0.push(problem);
+        }
     }
 
     /// One by one, places first to last.
@@ -256,21 +217,30 @@ impl Problems {
 
     /// The value, or what was gathered, in the order of the text.
     pub fn or<T>(mut self, value: T) -> Result<T, Problems> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Ok(value);
         }
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
         Err(self)
     }
 
+    /// What was gathered and what ended the gathering, in the order of the text.
+    pub(super) fn with(mut self, last: Problem) -> Problems {
+        // The last is why nothing is known of the rest, so it is always told.
+        self.0.push(last);
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        self
+    }
+
     /// Keeps the value, or gathers why there is none.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
-        result.map_err(|problems| self.0.extend(problems.into().0)).ok()
+        result.map_err(|problems| problems.into().0.into_iter().for_each(|problem| self.push(problem))).ok()
     }
 
     /// All drawn, one below the other.
     pub fn draw(&self, renderer: &Renderer) -> String {
-        self.0.iter().map(|problem| problem.draw(renderer) + "\n").collect::<Vec<_>>().join("\n")
+        let more = self.is_full().then(|| format!("there may be more: these are the first {MOST_PROBLEMS}\n"));
+        self.0.iter().map(|problem| problem.draw(renderer) + "\n").chain(more).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,8 +1,8 @@
 //! One part of the document, opaque until its owner types it.
 //!
 //! A plugin names a settings type; [`Section::read`] reads it strictly and
-//! gathers every problem, not only the first: what is wrong is noted, taken
-//! out, and the rest is read again. serde's sentences become an operator's.
+//! gathers every problem, not only the first: what does not fit is noted, taken
+//! out, and the rest is read again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Text;
-use super::problem::{Path, Problem, Problems, Segment, closest};
-
-/// More problems than this in one section are noise.
-const MOST_PROBLEMS: usize = 50;
+use super::misfit::{Complaint, Misfit, found};
+use super::outline::Content;
+use super::place::{Path, Segment};
+use super::problem::{Problem, Problems, closest};
+use super::scalar;
+use super::typed::Typed;
+use super::values::Tree;
 
 /// A value of the document with the way to it.
 #[derive(Clone, Debug)]
 pub struct Section {
-    pub(super) value: Value,
+    pub(super) tree: Tree,
     pub(super) path: Path,
     pub(super) text: Arc<Text>,
 }
@@ -32,24 +35,20 @@ impl Section {
 
     /// The settings as typed, or everything that is wrong with them.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problems> {
-        let mut reader = Reader { value: self.value.clone(), taken: Vec::new(), dropped: HashMap::new() };
+        let mut rest = Rest { tree: self.tree.clone(), taken: Vec::new(), meant: Vec::new(), dropped: HashMap::new() };
         let mut problems = Problems::default();
-        for _ in 0..MOST_PROBLEMS {
-            match serde_path_to_error::deserialize(&reader.value) {
+        while !problems.is_full() {
+            match T::deserialize(Typed(&rest.tree)) {
                 Ok(settings) => return problems.or(settings),
-                Err(error) => {
-                    let (problem, goes_on) = reader.set_aside(&error.path().clone().into(), &error.inner().to_string());
-                    if let Some(problem) = problem {
-                        problems.push(self.text.locate(problem.below(&self.path)));
+                Err(misfit) => {
+                    if !rest.is_own_doing(&misfit) {
+                        problems.push(self.worded::<T>(&misfit, &rest));
                     }
-                    if !goes_on {
+                    if !rest.set_aside(&misfit) {
                         break;
                     }
                 }
             }
-        }
-        if problems.is_empty() {
-            problems.push(self.problem(Problem::new("these settings cannot be read")));
         }
         Err(problems)
     }
@@ -63,49 +62,88 @@ impl Section {
     pub fn problems(&self, problems: Problems) -> Problems {
         problems.map(|problem| self.problem(problem))
     }
+
+    /// A misfit as an operator is told it.
+    fn worded<T: DeserializeOwned>(&self, misfit: &Misfit, rest: &Rest) -> Problem {
+        let below = rest.as_written(&misfit.path);
+        let path = self.path.join(&below);
+        let node = self.text.outline.find(&path);
+        let value = rest.tree.at(&misfit.path.0);
+        let (Some(written), Some(value), false) = (self.text.variables.written(&path), value, misfit.key) else {
+            let problem = misfit.complaint.worded(&path, &found(value, node)).below(&below);
+            return self.problem(if misfit.key { problem.key() } else { problem });
+        };
+        // What variables put in is secret, and a type's own sentence may quote any part of it.
+        let found = format!("what `{written}` holds");
+        let problem = match &misfit.complaint {
+            Complaint::Custom(words) => match self.text.variables.mask(words, &path) {
+                // A number comes back in another spelling than it went in.
+                Some(words) if value.scalar().is_string() => Complaint::Custom(words).worded(&path, &found),
+                // Had the operator typed the variable's name, what would the type say?
+                _ => {
+                    let mut tree = rest.tree.clone();
+                    if let Some(secret) = tree.at_mut(&misfit.path.0) {
+                        *secret = Tree::Scalar(Value::String(written.to_owned()));
+                    }
+                    match T::deserialize(Typed(&tree)) {
+                        Err(again) if again.path == misfit.path => again.complaint.worded(&path, &found),
+                        _ => Problem::new(format!("{found} cannot be used here")),
+                    }
+                }
+            },
+            Complaint::UnknownChoice { known, .. } => {
+                Complaint::UnknownChoice { name: written.to_owned(), known }.worded(&path, &found)
+            }
+            complaint => complaint.worded(&path, &found),
+        };
+        let quoted = matches!(node.map(|node| &*node.content), Some(Content::Scalar { plain: false, .. }));
+        let problem = match value {
+            Tree::Filled(Value::String(text), _)
+                if quoted && !matches!(scalar::plain(text), Some(Value::String(_))) =>
+            {
+                problem.help("in quotes a variable is always text: write it without, outside of `{ }` and `[ ]`")
+            }
+            _ => problem,
+        };
+        self.text.place(problem.below(&path))
+    }
 }
 
 /// The value as far as it is still worth reading.
-struct Reader {
-    value: Value,
+struct Rest {
+    tree: Tree,
     /// What was taken out because something was wrong with it.
     taken: Vec<Path>,
+    /// Settings that a misspelt name was meant for.
+    meant: Vec<Path>,
     /// How many items were dropped from the front of each list: those read well.
     dropped: HashMap<Path, usize>,
 }
 
-impl Reader {
-    /// Words one error, takes its cause out, and says whether to read on.
-    fn set_aside(&mut self, found: &Path, message: &str) -> (Option<Problem>, bool) {
-        let complaint = Complaint::of(message);
-        let path = match &complaint {
-            // serde notices a key before it descends, so the path may or may not hold it.
-            Complaint::UnknownField { name, .. } if found.0.last() != Some(&Segment::Key(name.clone())) => {
-                found.then(name.as_str())
+impl Rest {
+    /// Whether something is amiss only because a part was taken out before.
+    fn is_own_doing(&self, misfit: &Misfit) -> bool {
+        let path = self.as_written(&misfit.path);
+        match misfit.complaint {
+            Complaint::Missing { name } => self.taken.iter().chain(&self.meant).any(|known| *known == path.then(name)),
+            Complaint::Kind { .. } | Complaint::Custom(_) => {
+                self.taken.iter().any(|taken| taken.0.starts_with(&path.0))
             }
-            // The kind is the path's last step where serde got so far.
-            Complaint::UnknownVariant { name, .. } if found.0.last() == Some(&Segment::Key(name.clone())) => {
-                Path(found.0[..found.0.len() - 1].to_vec())
-            }
-            _ => found.clone(),
-        };
-        let written = self.as_written(&path);
-        let problem = match &complaint {
-            Complaint::Missing { name } => {
-                let own_doing = self.taken.contains(&written.then(name.as_str()));
-                (!own_doing).then(|| complaint.problem(&written, self.at(&path)))
-            }
-            _ => Some(complaint.problem(&written, self.at(&path))),
-        };
-        let goes_on = self.take_out(&path);
-        (problem, goes_on)
+            Complaint::Told => true,
+            _ => false,
+        }
     }
 
-    fn at(&self, path: &Path) -> Option<&Value> {
-        path.0.iter().try_fold(&self.value, |value, segment| match segment {
-            Segment::Key(key) => value.get(key),
-            Segment::Index(index) => value.get(index),
-        })
+    /// Takes the cause of a misfit out; false where that is all there is.
+    fn set_aside(&mut self, misfit: &Misfit) -> bool {
+        if let Complaint::UnknownSetting { name, known } = &misfit.complaint
+            && let Some(meant) = closest(name, known.iter().copied())
+            && let Some((_, holder)) = misfit.path.0.split_last()
+        {
+            let holder = self.as_written(&Path(holder.to_vec()));
+            self.meant.push(holder.then(meant));
+        }
+        self.take_out(&misfit.path)
     }
 
     /// The path as the operator would count it, dropped items included.
@@ -127,162 +165,16 @@ impl Reader {
         let Some((last, parent)) = path.0.split_last() else { return false };
         let written = self.as_written(path);
         let list = self.as_written(&Path(parent.to_vec()));
-        let Some(holder) = parent.iter().try_fold(&mut self.value, |value, segment| match segment {
-            Segment::Key(key) => value.get_mut(key),
-            Segment::Index(index) => value.get_mut(index),
-        }) else {
-            return false;
-        };
-        self.taken.push(written);
-        match (holder, last) {
-            (Value::Object(map), Segment::Key(key)) => map.shift_remove(key).is_some(),
-            (Value::Array(items), Segment::Index(index)) if *index < items.len() => {
+        let removed = match (self.tree.at_mut(parent), last) {
+            (Some(map), Segment::Key(key)) => map.take(key).is_some(),
+            (Some(Tree::List(items)), Segment::Index(index)) if *index < items.len() => {
                 items.drain(..=*index);
                 *self.dropped.entry(list).or_default() += index + 1;
                 true
             }
-            // A kind written as a bare word: the word itself goes.
-            (_, Segment::Key(_)) => {
-                self.taken.pop();
-                self.take_out(&Path(parent.to_vec()))
-            }
             _ => false,
-        }
-    }
-}
-
-impl From<serde_path_to_error::Path> for Path {
-    fn from(path: serde_path_to_error::Path) -> Path {
-        use serde_path_to_error::Segment as Step;
-        Path(
-            path.iter()
-                .filter_map(|step| match step {
-                    Step::Seq { index } => Some(Segment::Index(*index)),
-                    Step::Map { key } => Some(Segment::Key(key.clone())),
-                    Step::Enum { variant } => Some(Segment::Key(variant.clone())),
-                    Step::Unknown => None,
-                })
-                .collect(),
-        )
-    }
-}
-
-/// What serde's sentence means.
-enum Complaint {
-    UnknownField { name: String, known: Vec<String> },
-    UnknownVariant { name: String, known: Vec<String> },
-    Missing { name: String },
-    Type { found: String, expected: String },
-    Other(String),
-}
-
-impl Complaint {
-    fn of(message: &str) -> Complaint {
-        let ticked = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-        let after = |prefix: &str| message.strip_prefix(prefix).map(ticked).filter(|names| !names.is_empty());
-        if let Some(mut names) = after("unknown field ") {
-            let name = names.remove(0);
-            return Complaint::UnknownField { name, known: names };
-        }
-        if let Some(mut names) = after("unknown variant ") {
-            let name = names.remove(0);
-            return Complaint::UnknownVariant { name, known: names };
-        }
-        if let Some(mut names) = after("missing field ") {
-            return Complaint::Missing { name: names.remove(0) };
-        }
-        for prefix in ["invalid type: ", "invalid value: "] {
-            if let Some((found, expected)) =
-                message.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected "))
-            {
-                return Complaint::Type { found: found.to_owned(), expected: expected.to_owned() };
-            }
-        }
-        Complaint::Other(message.to_owned())
-    }
-
-    fn problem(&self, path: &Path, value: Option<&Value>) -> Problem {
-        let owner = path.0.iter().rev().find_map(|segment| match segment {
-            Segment::Key(key) => Some(key.as_str()),
-            Segment::Index(_) => None,
-        });
-        let problem = match self {
-            Complaint::UnknownField { name, known } => suggest(
-                Problem::new(format!("there is no setting called `{name}` here")).label("unknown setting"),
-                name,
-                known,
-                "settings here",
-            ),
-            Complaint::UnknownVariant { name, known } => {
-                let what = owner.unwrap_or("value");
-                suggest(
-                    Problem::new(format!("`{name}` is not one of the choices for `{what}`")).label("unknown choice"),
-                    name,
-                    known,
-                    "choices",
-                )
-            }
-            Complaint::Missing { name } => {
-                Problem::new(format!("`{name}` is missing")).label(format!("needs `{name}`"))
-            }
-            Complaint::Type { found, expected } => mistyped(found, expected, value),
-            Complaint::Other(message) => Problem::new(message.clone()),
         };
-        problem_at(problem, path)
-    }
-}
-
-fn problem_at(problem: Problem, path: &Path) -> Problem {
-    problem.below(path)
-}
-
-fn suggest(problem: Problem, name: &str, known: &[String], what: &str) -> Problem {
-    let problem = match closest(name, known.iter().map(String::as_str)) {
-        Some(close) => problem.help(format!("did you mean `{close}`?")),
-        None => problem,
-    };
-    match known {
-        [] => problem,
-        known => problem.help(format!("{what}: {}", known.join(", "))),
-    }
-}
-
-/// A value of the wrong kind, in YAML's words.
-fn mistyped(found: &str, expected: &str, value: Option<&Value>) -> Problem {
-    let found = match found.split_once(' ') {
-        Some(("string", text)) => format!("the text {text}"),
-        Some(("integer" | "floating", rest)) => {
-            format!("the number {}", rest.trim_start_matches("point ").trim_matches('`'))
-        }
-        Some(("boolean", text)) => format!("the boolean {}", text.trim_matches('`')),
-        _ if found == "map" => "a map".to_owned(),
-        _ if found == "sequence" => "a list".to_owned(),
-        _ if found == "null" => "nothing".to_owned(),
-        _ if found.contains("variant") => "a bare word".to_owned(),
-        _ => found.to_owned(),
-    };
-    let expected = match expected {
-        "a string" => "text",
-        "a sequence" => "a list",
-        "a boolean" => "true or false",
-        "newtype variant" | "struct variant" | "tuple variant" => "a choice with settings: `{ kind: … }`",
-        "unit" | "unit variant" => "a bare word: this choice has no settings",
-        "map with a single key" => "exactly one choice",
-        "string or map" => "a choice: a word, or a map with one key",
-        other => other.strip_prefix("struct ").map_or(other, |_| "a map of settings"),
-    };
-    let problem = Problem::new(format!("expected {expected}, found {found}")).label("wrong kind of value");
-    match value.and_then(Value::as_str) {
-        Some("yes" | "Yes" | "on" | "On" | "y") if expected == "true or false" => {
-            problem.help("YAML 1.2 writes it `true`")
-        }
-        Some("no" | "No" | "off" | "Off" | "n") if expected == "true or false" => {
-            problem.help("YAML 1.2 writes it `false`")
-        }
-        Some(text) if text.len() > 1 && text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) => {
-            problem.help("a number has no leading zero")
-        }
-        Some(text) if text.parse::<f64>().is_ok() => problem.help("write the number without quotes"),
-        _ => problem,
+        self.taken.push(written);
+        removed
     }
 }

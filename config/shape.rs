@@ -2,8 +2,8 @@
 //! settings. Each field's words are what `ostler schema` says of it.
 
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::limits::Limits;
 use super::listen::Listen;
@@ -120,9 +120,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// The host's keys for one service.
+/// The host's keys for one service. What is under `handler` is its plugin's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code)] // named for the sake of the keys' names
 pub(super) struct Service {
-    pub handler: Value,
+    handler: IgnoredAny,
 }

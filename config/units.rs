@@ -44,17 +44,18 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)], example: &str) -> Res
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let known = || units.iter().rev().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is not {what}: write a whole number and a unit, such as `{example}`"))?;
+    if number.is_empty() || !unit.chars().all(char::is_alphabetic) {
+        return Err(format!("`{text}` is not {what}\nwrite a whole number and a unit, such as `{example}`"));
+    }
     if unit.is_empty() {
-        return Err(format!("`{text}` has no unit: write {what} with one of {}, such as `{example}`", known()));
+        return Err(format!("`{text}` has no unit\nwrite {what} with one of {}, such as `{example}`", known()));
     }
     let (_, worth) = units
         .iter()
         .find(|(name, _)| *name == unit)
-        .ok_or_else(|| format!("`{unit}` in `{text}` is no unit of {what}: use one of {}", known()))?;
-    number.checked_mul(*worth).ok_or_else(|| format!("`{text}` is more than {what} can be"))
+        .ok_or_else(|| format!("`{unit}` in `{text}` is no unit of {what}\nuse one of {}", known()))?;
+    let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*worth));
+    number.ok_or_else(|| format!("`{text}` is more than {what} can be"))
 }
 
 /// The largest unit that says the number without a fraction.
@@ -95,7 +96,9 @@ impl fmt::Display for Size {
 impl FromStr for Rate {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a rate: write a whole number from 1 up and a time, such as `200/s`");
+        let wrong = || {
+            format!("`{text}` is not a rate\nwrite a whole number from 1 up and a time: `200/s`, `30/m` or `1000/h`")
+        };
         let (count, per) = text.split_once('/').ok_or_else(wrong)?;
         let count = count.parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
         let seconds = match per {
@@ -120,13 +123,17 @@ impl fmt::Display for Rate {
 }
 
 /// Reads a quantity from text, and meets a bare number with the same words.
-struct Quantity<T>(std::marker::PhantomData<T>);
+struct Quantity<T> {
+    /// What is expected, with an example.
+    what: &'static str,
+    read: std::marker::PhantomData<T>,
+}
 
 impl<T: FromStr<Err = String>> de::Visitor<'_> for Quantity<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a quantity with its unit")
+        f.write_str(self.what)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -147,10 +154,10 @@ impl<T: FromStr<Err = String>> de::Visitor<'_> for Quantity<T> {
 }
 
 macro_rules! spoken {
-    ($type:ident, $pattern:literal, $about:literal) => {
+    ($type:ident, $what:literal, $pattern:literal, $about:literal) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                from.deserialize_any(Quantity(std::marker::PhantomData))
+                from.deserialize_any(Quantity { what: $what, read: std::marker::PhantomData })
             }
         }
 
@@ -172,9 +179,19 @@ macro_rules! spoken {
     };
 }
 
-spoken!(Period, "^[0-9]+(ms|s|m|h|d)$", "A duration with its unit: 250ms, 30s, 10m, 24h, 30d.");
-spoken!(Size, "^[0-9]+(B|KB|MB|GB|KiB|MiB|GiB)$", "A size with its unit: 512B, 64KiB, 256MiB, 1GiB.");
-spoken!(Rate, "^[1-9][0-9]*/(s|m|h)$", "A rate: 200/s, 30/m, 1000/h.");
+spoken!(
+    Period,
+    "a duration such as `30s`",
+    "^[0-9]+(ms|s|m|h|d)$",
+    "A duration with its unit: 250ms, 30s, 10m, 24h, 30d."
+);
+spoken!(
+    Size,
+    "a size such as `64MiB`",
+    "^[0-9]+(B|KB|MB|GB|KiB|MiB|GiB)$",
+    "A size with its unit: 512B, 64KiB, 256MiB, 1GiB."
+);
+spoken!(Rate, "a rate such as `200/s`", "^[1-9][0-9]*/(s|m|h)$", "A rate: 200/s, 30/m, 1000/h.");
 
 #[cfg(test)]
 mod tests {

@@ -1,31 +1,38 @@
 //! `${NAME}`, `${NAME:-default}`, `${file:/run/secrets/x}`; `$${` for a literal.
 //!
 //! Variables fill scalars after the text is parsed, so what they hold can
-//! never change the file's structure. In a plain scalar the result is read
-//! again as if it had been typed there; in quotes it stays text. Every filled
+//! never change the file's structure. In a plain scalar the result means what it
+//! would if it had been typed there; in quotes it stays text. Every filled
 //! value counts as a secret: messages show `${NAME}` in its place.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::Path as FilePath;
 
-use serde_json::Value;
-
-use super::problem::{Path, Problem};
+use super::place::Path;
+use super::problem::Problem;
 use super::source::Sources;
 
 /// Values shorter than this are too common in ordinary words to be masked
-/// wherever they appear; at their own place they are masked all the same.
-const SHORTEST_SECRET_BYTES: usize = 4;
+/// wherever they appear; at their own place they are not told all the same.
+const SHORTEST_SECRET_CHARS: usize = 4;
 /// A file named by `${file:…}` may hold a secret, not a library.
 const LARGEST_SECRET_BYTES: usize = 64 * 1024;
 
 /// A scalar that variables filled.
-#[derive(Debug)]
 struct Filled {
     path: Path,
     /// As the operator wrote it.
     written: String,
     /// What was put in, each with the variable that held it.
     values: Vec<(String, String)>,
+}
+
+/// The values stay out.
+impl fmt::Debug for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.written)
+    }
 }
 
 /// Every scalar that variables filled.
@@ -40,30 +47,23 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Variables {
-    /// Fills one text scalar. `again` reads a plain scalar's result as YAML would.
-    pub(super) fn fill(
+    /// The text of a scalar with its variables filled in, and whether it had any.
+    pub(super) fn fill<'a>(
         &mut self,
-        value: &mut Value,
+        written: &'a str,
         path: &Path,
-        plain: bool,
         from: &mut Surroundings<'_>,
-        again: impl Fn(&str) -> Option<Value>,
-    ) -> Result<(), Problem> {
-        let Value::String(written) = value else { return Ok(()) };
+    ) -> Result<(Cow<'a, str>, bool), Problem> {
         if !written.contains("${") {
-            return Ok(());
+            return Ok((written.into(), false));
         }
         let mut values = Vec::new();
         let text = expand(written, &mut values, from)?;
-        let written = std::mem::take(written);
-        *value = match plain.then(|| again(&text)).flatten() {
-            Some(scalar) => scalar,
-            None => Value::String(text),
-        };
-        if !values.is_empty() {
-            self.0.push(Filled { path: path.clone(), written, values });
+        let filled = !values.is_empty();
+        if filled {
+            self.0.push(Filled { path: path.clone(), written: written.to_owned(), values });
         }
-        Ok(())
+        Ok((text.into(), filled))
     }
 
     /// What the operator wrote at a path, if variables filled it.
@@ -71,19 +71,39 @@ impl Variables {
         self.0.iter().find(|filled| filled.path == *path).map(|filled| filled.written.as_str())
     }
 
-    /// A text with every filled value replaced by the variable that held it.
-    pub(super) fn mask(&self, text: &str, path: &Path) -> String {
-        let mut masked = text.to_owned();
-        for filled in &self.0 {
-            let here = path.0.starts_with(&filled.path.0);
-            for (variable, value) in &filled.values {
-                if !value.is_empty() && (here || value.len() >= SHORTEST_SECRET_BYTES) {
-                    masked = masked.replace(value.as_str(), variable);
-                }
+    /// Words about a path with every filled value replaced by the variable that
+    /// held it; `None` where they may tell a part of the value filled in at
+    /// that very place.
+    pub(super) fn mask(&self, words: &str, path: &Path) -> Option<String> {
+        let mut masked = words.to_owned();
+        for (variable, value) in self.0.iter().flat_map(|filled| &filled.values) {
+            if value.chars().count() >= SHORTEST_SECRET_CHARS {
+                masked = masked.replace(value.as_str(), variable).replace(&escaped(value), variable);
             }
         }
-        masked
+        let here = self.0.iter().filter(|filled| path.0.starts_with(&filled.path.0));
+        let tells = here.flat_map(|filled| &filled.values).any(|(_, value)| tells(&masked, value));
+        (!tells).then_some(masked)
     }
+
+    /// As [`mask`](Self::mask), for what stands where no variable filled it.
+    pub(super) fn mask_elsewhere(&self, words: &str) -> String {
+        self.mask(words, &Path::default()).unwrap_or_default()
+    }
+}
+
+/// As Rust's messages quote it.
+fn escaped(value: &str) -> String {
+    let quoted = format!("{value:?}");
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Whether words hold a part of a value long enough to be told by, or all of a
+/// short one.
+fn tells(words: &str, value: &str) -> bool {
+    let starts: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
+    let length = (starts.len() - 1).min(SHORTEST_SECRET_CHARS);
+    length > 0 && starts.windows(length + 1).any(|window| words.contains(&value[window[0]..window[length]]))
 }
 
 /// Puts values in for variables, gathering what was put in.
@@ -134,6 +154,9 @@ fn look_up(name: &str, from: &mut Surroundings<'_>) -> Result<String, Problem> {
         return Err(Problem::new(format!("`{name}` cannot be a variable's name"))
             .label("bad name")
             .help("write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$${` for a literal `${`"));
+    }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Problem::new("a default cannot hold a variable").label("a variable in a default"));
     }
     // As in a shell, `:-` also stands in for a variable that is set but empty.
     match (from.env)(name).filter(|value| default.is_none() || !value.is_empty()) {

@@ -107,9 +107,14 @@ impl Registry {
 
     /// Types every entry of a document, or gathers everything that is wrong.
     pub fn plan(&self, document: &Document) -> Result<Vec<Plan>, Problems> {
-        let mut problems = Problems::default();
-        let plans: Vec<_> =
-            document.services.iter().filter_map(|entry| problems.take(self.plan_one(entry.clone()))).collect();
+        let mut problems = document.problems.clone();
+        let mut plans = Vec::new();
+        for entry in &document.services {
+            if problems.is_full() {
+                break;
+            }
+            plans.extend(problems.take(self.plan_one(entry.clone())));
+        }
         problems.or(plans)
     }
 

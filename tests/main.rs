@@ -6,6 +6,7 @@
 mod support;
 
 mod clients;
+mod config;
 mod embedded;
 mod entrance;
 mod health;

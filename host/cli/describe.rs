@@ -1,5 +1,5 @@
-//! `show`, `kinds` and `schema`: what is configured and what can be, told from
-//! the settings' own types.
+//! `show` and `kinds`: what is configured and what can be, told from the
+//! settings' own types.
 
 use std::fmt::Write as _;
 use std::path::Path as FilePath;
@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{EXIT_CONFIG, find, open, renderer};
-use crate::config::{Path, Problems, Segment, Shape};
+use crate::config::{Document, Origin, Path, Problems, Segment};
 use crate::host::{Plan, Registry};
 
 /// `ostler show`: the file in full, each value with where it came from.
@@ -31,40 +31,38 @@ pub(super) fn show(registry: &Registry, file: Option<&FilePath>) -> ExitCode {
 fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problems> {
     let document = open(file).map_err(|failure| failure.problems)?;
     let plans = registry.plan(&document)?;
-    let mut lines = Lines::default();
+    let mut lines = Lines { document: &document, lines: Vec::new(), depth: 0 };
     let shape = serde_json::to_value(&document.shape).unwrap_or_default();
-    lines.map(&shape, &Path::default(), &|path| document.origin(path).map(|origin| (origin.place, origin.written)));
+    lines.map(&shape, &Path::default(), &|path| document.origin(path));
     lines.key(0, "services");
     for Plan { entry, effective, .. } in &plans {
         lines.key(1, &format!("{:?}", entry.name));
         lines.key(2, "handler");
         lines.key(3, &entry.kind);
         lines.depth = 4;
-        lines.map(effective, &Path::default(), &|path| {
-            entry.section.origin(path).map(|origin| (origin.place, origin.written))
-        });
+        lines.map(effective, &Path::default(), &|path| entry.section.origin(path));
         lines.depth = 0;
     }
     Ok(lines.aligned())
 }
 
 /// Prints, and does not mind a reader that has seen enough.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Where a value came from, and how it was written if a variable filled it.
-type Origins<'a> = &'a dyn Fn(&Path) -> Option<(String, Option<String>)>;
+/// Where the value at a path came from.
+type Origins<'a> = &'a dyn Fn(&Path) -> Option<Origin>;
 
 /// YAML lines, each with a remark.
-#[derive(Default)]
-struct Lines {
+struct Lines<'a> {
+    document: &'a Document,
     lines: Vec<(String, String)>,
     depth: usize,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn key(&mut self, depth: usize, key: &str) {
         self.lines.push((format!("{}{key}:", "  ".repeat(depth)), String::new()));
     }
@@ -82,15 +80,30 @@ impl Lines {
                     self.depth -= 1;
                 }
                 scalar => {
-                    let origin = origins(&path);
-                    let text = match origin.as_ref().and_then(|(_, written)| written.as_ref()) {
-                        Some(written) => format!("{written:?}"),
-                        None => masked(scalar, &path, origins).to_string(),
-                    };
-                    let from = origin.map_or("default".to_owned(), |(place, _)| place);
+                    let text = self.masked(scalar, &path, origins);
+                    let from = origins(&path).map_or("default".to_owned(), |origin| origin.place);
                     self.lines.push((format!("{indent}{key}: {text}"), from));
                 }
             }
+        }
+    }
+
+    /// A value with what variables filled shown as it was written.
+    fn masked(&self, value: &Value, path: &Path, origins: Origins<'_>) -> Value {
+        match (value, origins(path)) {
+            (_, Some(Origin { written: Some(written), .. })) => Value::String(written),
+            (Value::Array(items), _) => {
+                let items = items.iter().enumerate();
+                items.map(|(at, item)| self.masked(item, &path.then(Segment::Index(at)), origins)).collect()
+            }
+            (Value::Object(map), _) => {
+                let masked =
+                    |(key, item): (&String, _)| (key.clone(), self.masked(item, &path.then(key.as_str()), origins));
+                Value::Object(map.iter().map(masked).collect())
+            }
+            // Not to be found in the file by its path, but it may have come from there.
+            (Value::String(text), None) => Value::String(self.document.mask(text)),
+            (scalar, _) => scalar.clone(),
         }
     }
 
@@ -106,60 +119,6 @@ impl Lines {
         }
         text
     }
-}
-
-/// A value with what variables filled shown as it was written.
-fn masked(value: &Value, path: &Path, origins: Origins<'_>) -> Value {
-    if let Some((_, Some(written))) = origins(path) {
-        return Value::String(written);
-    }
-    match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| masked(item, &path.then(Segment::Index(index)), origins))
-            .collect(),
-        Value::Object(map) => Value::Object(
-            map.iter().map(|(key, item)| (key.clone(), masked(item, &path.then(key.as_str()), origins))).collect(),
-        ),
-        scalar => scalar.clone(),
-    }
-}
-
-/// `ostler schema`: the JSON Schema of a whole file for this very binary.
-pub(super) fn schema(registry: &Registry) -> ExitCode {
-    let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let mut root = generator.root_schema_for::<Shape>();
-    let handlers: Vec<Value> = registry
-        .kinds()
-        .flat_map(|kind| {
-            let settings = registry.schema(kind, &mut generator).map(Value::from).unwrap_or_default();
-            [
-                json!({ "const": kind }),
-                json!({ "type": "object", "additionalProperties": false, "required": [kind], "properties": { kind: settings } }),
-            ]
-        })
-        .collect();
-    let services = json!({
-        "type": "object",
-        "description": "What is served: full service names, as grpcurl lists them, and what behaves for each.",
-        "additionalProperties": {
-            "type": "object",
-            "additionalProperties": false,
-            "required": ["handler"],
-            "properties": { "handler": { "description": "One kind: a word, or a map with one key.", "oneOf": handlers } },
-        },
-    });
-    root.insert("title".to_owned(), "ostler configuration".into());
-    if let Some(Value::Object(properties)) = root.get_mut("properties") {
-        properties.insert("services".to_owned(), services);
-    }
-    let definitions = generator.take_definitions(true);
-    if !definitions.is_empty() {
-        root.insert("$defs".to_owned(), Value::Object(definitions));
-    }
-    say(&format!("{:#}\n", root.to_value()));
-    ExitCode::SUCCESS
 }
 
 /// `ostler kinds [NAME]`.
@@ -209,6 +168,7 @@ fn settings(schema: &Value, depth: usize, text: &mut String) {
             let _ = writeln!(text, "{indent}    {words}");
         }
         settings(property, depth + 1, text);
+        settings(&property["items"], depth + 1, text);
         for choice in property["oneOf"].as_array().into_iter().flatten() {
             settings(choice, depth + 1, text);
         }
@@ -225,7 +185,8 @@ fn type_of(property: &Value) -> String {
     if let Some(word) = named(&property["const"]) {
         return word;
     }
-    if let Some([only]) = property["required"].as_array().map(Vec::as_slice) {
+    let one_key = property["properties"].as_object().is_some_and(|properties| properties.len() == 1);
+    if let (Some([only]), true) = (property["required"].as_array().map(Vec::as_slice), one_key) {
         return format!("{{ {}: … }}", only.as_str().unwrap_or_default());
     }
     if let Some(choices) = property["enum"].as_array() {

@@ -7,6 +7,7 @@ mod describe;
 mod logging;
 mod probe;
 mod run;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,7 +88,7 @@ pub fn main(registry: Registry) -> ExitCode {
             Verb::Check { files, format } => check(registry, files, format).await,
             Verb::Show(file) => describe::show(&registry, file.file.as_deref()),
             Verb::Kinds { name } => describe::kinds(&registry, name.as_deref()),
-            Verb::Schema => describe::schema(&registry),
+            Verb::Schema => schema::schema(&registry),
             Verb::Probe(probe) => probe.run().await,
         }
     });
@@ -152,12 +153,23 @@ fn report(problems: &Problems, format: Format) {
         Format::Github => {
             for problem in problems.iter() {
                 let place = problem.place().map_or(String::new(), |place| {
-                    format!(" file={},line={},col={}", place.file, place.line, place.column)
+                    format!(" file={},line={},col={}", escaped(&place.file, &[',', ':']), place.line, place.column)
                 });
-                // Workflow commands end at the line; percent signs and breaks are escaped.
-                let words = problem.to_string().replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-                println!("::error{place}::{words}");
+                println!("::error{place}::{}", escaped(&problem.words(), &[]));
             }
         }
     }
+}
+
+/// A workflow command ends at its line, and its properties at signs of their own.
+fn escaped(text: &str, more: &[char]) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if matches!(c, '%' | '\r' | '\n') || more.contains(&c) {
+            escaped.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }

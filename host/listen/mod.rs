@@ -88,11 +88,11 @@ impl Front {
                 } else {
                     error.to_string()
                 };
-                let problem = Problem::new(format!("cannot listen on {}: {what}", listener.address))
+                Problem::new(format!("cannot listen on {}: {what}", listener.address))
                     .label("cannot be bound")
-                    .help("choose another address, or stop what holds this one");
-                let problem = if listen.0.len() > 1 { problem.within(at) } else { problem };
-                problem.within("listen")
+                    .help("choose another address, or stop what holds this one")
+                    .within(at)
+                    .within("listen")
             });
             prepared.0.extend(problems.take(bound).map(|socket| (listener.clone(), socket)));
         }
