@@ -83,9 +83,13 @@ fn entry(name: String, mut service: Tree, path: Path, text: &Arc<Text>, problems
             return None;
         }
     }
-    // The handler's part is typed by its plugin, and by nobody before.
-    problems.take(section(service.clone(), &path).read::<shape::Service>());
-    let handler = service.take("handler")?;
+    // The handler's part is typed by its plugin; here it only must be there.
+    let handler = service.take("handler");
+    if let (Tree::Map(keys), Some(_)) = (&mut service, &handler) {
+        keys.push(("handler".to_owned(), Tree::empty()));
+    }
+    problems.take(section(service, &path).read::<shape::Service>());
+    let handler = handler?;
     let path = path.then("handler");
     match handler {
         Tree::Told => None,

@@ -91,6 +91,10 @@ impl de::Error for Misfit {
         Misfit::kind(expected.to_string())
     }
 
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Misfit {
+        Misfit::custom(format!("{} is due, and this has {length}", plainly(&expected.to_string())))
+    }
+
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Misfit {
         Misfit::new(Complaint::UnknownSetting { name: name.to_owned(), known })
     }
@@ -189,7 +193,10 @@ fn plainly(expected: &str) -> String {
         "a map" => "a map".to_owned(),
         "unit" => "nothing".to_owned(),
         _ if name.starts_with("struct ") => "a map of settings".to_owned(),
-        _ => expected.to_owned(),
+        _ => match name.rsplit_once("tuple of size ") {
+            Some((_, length)) => format!("a list of {length}"),
+            None => expected.to_owned(),
+        },
     }
 }
 

@@ -19,7 +19,7 @@ use super::scalar;
 const DEEPEST: usize = 64;
 /// A configuration with more values, each alias counted as all it stands for,
 /// is a database or a bomb.
-const MOST_VALUES: usize = 100_000;
+const MOST_VALUES: usize = 50_000;
 
 /// Reads a text. What can be read on after is gathered in `problems`; the
 /// error is what cannot.

@@ -19,6 +19,9 @@ use super::scalar;
 use super::typed::Typed;
 use super::values::Tree;
 
+/// How often a section is read again without what was wrong with it.
+const MOST_READS: usize = 200;
+
 /// A value of the document with the way to it.
 #[derive(Clone, Debug)]
 pub struct Section {
@@ -35,9 +38,13 @@ impl Section {
 
     /// The settings as typed, or everything that is wrong with them.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problems> {
+        if let Ok(settings) = T::deserialize(Typed(&self.tree)) {
+            return Ok(settings);
+        }
+        // Something is wrong: from here on it is a copy that is read, and cut.
         let mut rest = Rest { tree: self.tree.clone(), taken: Vec::new(), meant: Vec::new(), dropped: HashMap::new() };
         let mut problems = Problems::default();
-        while !problems.is_full() {
+        for _ in 0..MOST_READS {
             match T::deserialize(Typed(&rest.tree)) {
                 Ok(settings) => return problems.or(settings),
                 Err(misfit) => {
@@ -50,6 +57,7 @@ impl Section {
                 }
             }
         }
+        // Empty where all that is wrong was told when its variables were filled.
         Err(problems)
     }
 
@@ -97,8 +105,8 @@ impl Section {
             complaint => complaint.worded(&path, &found),
         };
         let quoted = matches!(node.map(|node| &*node.content), Some(Content::Scalar { plain: false, .. }));
-        let problem = match value {
-            Tree::Filled(Value::String(text), _)
+        let problem = match (&misfit.complaint, value.scalar()) {
+            (Complaint::Kind { .. }, Value::String(text))
                 if quoted && !matches!(scalar::plain(text), Some(Value::String(_))) =>
             {
                 problem.help("in quotes a variable is always text: write it without, outside of `{ }` and `[ ]`")
@@ -176,5 +184,109 @@ impl Rest {
         };
         self.taken.push(written);
         removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Document;
+    use serde::Deserialize;
+
+    /// What a plugin's author may come up with.
+    #[derive(Debug, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Settings {
+        corner: (f64, f64),
+        retry: Retry,
+        either: Either,
+        names: std::collections::BTreeMap<String, u8>,
+        share: f32,
+        anything: serde_json::Value,
+        wrapped: Wrapped,
+    }
+
+    impl Default for Settings {
+        fn default() -> Settings {
+            let (retry, either) = (Retry::Never, Either::Number(0));
+            let names = std::collections::BTreeMap::new();
+            Settings {
+                corner: (0.0, 0.0),
+                retry,
+                either,
+                names,
+                share: 0.0,
+                anything: Default::default(),
+                wrapped: Wrapped(1),
+            }
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    #[allow(dead_code)]
+    enum Retry {
+        Never,
+        Times(u8),
+        Backoff { first: u8, most: u8 },
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Either {
+        Number(u8),
+        Flag(bool),
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Wrapped(u16);
+
+    fn read(settings: &str) -> Result<Settings, String> {
+        let yaml = format!("services: {{ a.B: {{ handler: {{ kind: {settings} }} }} }}\n");
+        let document = Document::parse("x.yaml", &yaml, std::path::Path::new("."), &|_| None).unwrap();
+        document.services[0].section.read().map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn every_shape_of_type_reads() {
+        let settings = read(
+            "{ corner: [1, 2.5], retry: { backoff: { first: 1, most: 2 } }, either: true, names: { x: 1 }, share: 1, \
+             anything: { a: [1, null] }, wrapped: 7 }",
+        )
+        .unwrap();
+        assert_eq!((settings.corner, settings.share), ((1.0, 2.5), 1.0));
+        assert_eq!(settings.anything, serde_json::json!({ "a": [1, null] }));
+        assert!(read("{ retry: { times: 3 } }").is_ok() && read("{ retry: { never: } }").is_ok());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_without_rusts_names() {
+        for (settings, words) in [
+            ("{ corner: [1] }", "a list of 2 is due, and this has 1"),
+            ("{ corner: [1, 2, 3] }", "the list ends after 2 items (at"),
+            ("{ corner: 1 }", "expected a list of 2, found the number 1"),
+            ("{ retry: { times: 300 } }", "expected a whole number from 0 to 255, found the number 300"),
+            ("{ retry: times }", "`times` is not enough by itself"),
+            ("{ retry: { backoff: 5 } }", "expected a map of settings, found the number 5"),
+            ("{ retry: { backoff: [1, 2] } }", "expected a map of settings, found a list"),
+            ("{ retry: { backoff: { first: 1 } } }", "`most` is missing"),
+            ("{ retry: { backof: 1 } }", "did you mean `backoff`?"),
+            ("{ either: text }", "the text \"text\" is none of what can stand here"),
+            (
+                "{ names: { x: y } }",
+                "expected a whole number from 0 to 255, found the text \"y\" (at services.\"a.B\".handler.kind.names.x)",
+            ),
+            ("{ names: [x] }", "expected a map, found a list"),
+            ("{ share: much }", "expected a number, found the text \"much\""),
+            ("{ wrapped: -1 }", "expected a whole number from 0 to 65535, found the number -1"),
+        ] {
+            let told = read(settings).unwrap_err();
+            assert!(told.contains(words), "{settings}: {told}");
+            for name in ["struct", "tuple", "enum", "Settings", "Retry", "Either", "Wrapped", "variant"] {
+                assert!(!told.contains(name), "{settings}: {told}");
+            }
+        }
     }
 }
