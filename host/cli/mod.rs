@@ -75,7 +75,8 @@ enum Format {
 /// Runs the command line over the kinds a binary was built with.
 pub fn main(registry: Registry) -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // This thread accepts, builds and waits for signals; workers of their own serve.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: no runtime: {error}");

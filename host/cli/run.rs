@@ -8,8 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
-use crate::config::{BUILT_IN_NAME, Document, Problems};
-use crate::host::listen::Front;
+use crate::config::{BUILT_IN_NAME, Document, Problem, Problems};
+use crate::host::listen::{Front, Workers};
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
 
@@ -118,7 +118,8 @@ async fn start(registry: Registry, file: Option<&Path>) -> Result<(Host, Front),
     let document = open(file).map_err(|failure| failure.problems)?;
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
-    let mut front = Front::new(&host);
+    let workers = Workers::start().map_err(|error| Problem::new(format!("no threads to serve with: {error}")))?;
+    let mut front = Front::new(&host, workers);
     let listen = &document.shape.listen;
     let prepared = front
         .prepare(listen, &document.base)

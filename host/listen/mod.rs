@@ -9,9 +9,11 @@ mod connection;
 mod meter;
 mod metered;
 mod socket;
+mod workers;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,9 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Entrance, Host, Phase};
-use crate::config::{Address, Limits, Listen, Listener, Problem, Problems};
-use admission::{Admission, Admitted};
+use crate::config::{Address, Listen, Listener, Problem, Problems};
+use admission::Admission;
 use socket::Socket;
+
+pub use workers::Workers;
 
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -41,6 +45,7 @@ struct Open {
 pub struct Front {
     entrance: Entrance,
     admission: Admission,
+    workers: Arc<Workers>,
     open: Vec<Open>,
     connections: TaskTracker,
     /// Connections finish the calls they have and take no more.
@@ -60,12 +65,13 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
-    /// No sockets yet.
-    pub fn new(host: &Host) -> Front {
+    /// No sockets yet; connections will be served by these workers.
+    pub fn new(host: &Host, workers: Workers) -> Front {
         let ending = CancellationToken::new();
         Front {
             entrance: Entrance::new(host, ending.clone()),
             admission: Admission::default(),
+            workers: Arc::new(workers),
             open: Vec::new(),
             connections: TaskTracker::new(),
             drain: CancellationToken::new(),
@@ -116,6 +122,7 @@ impl Front {
                 socket,
                 entrance: self.entrance.clone(),
                 admission: self.admission.clone(),
+                workers: self.workers.clone(),
                 connections: self.connections.clone(),
                 stop: stop.clone(),
             };
@@ -153,6 +160,7 @@ struct Accepting {
     socket: Socket,
     entrance: Entrance,
     admission: Admission,
+    workers: Arc<Workers>,
     connections: TaskTracker,
     stop: CancellationToken,
 }
@@ -186,28 +194,17 @@ impl Accepting {
             tracing::debug!("a connection over the limit was closed");
             return;
         };
+        let Some((runtime, place)) = self.workers.deal() else { return };
+        let Ok(stream) = stream.leave() else { return };
         let (entrance, stop) = (self.entrance.clone(), self.stop.clone());
-        match stream {
-            socket::Stream::Tcp(stream) => {
-                // Small frames go out when they are written; nothing here profits from waiting.
-                let _ = stream.set_nodelay(true);
-                self.serve(stream, entrance, limits, stop, admitted);
+        let served = async move {
+            match stream.enter() {
+                Ok(socket::Stream::Tcp(stream)) => connection::serve(stream, entrance, limits, stop).await,
+                Ok(socket::Stream::Unix(stream)) => connection::serve(stream, entrance, limits, stop).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be handed to its worker"),
             }
-            socket::Stream::Unix(stream) => self.serve(stream, entrance, limits, stop, admitted),
-        }
-    }
-
-    fn serve(
-        &self,
-        stream: impl metered::Stream,
-        entrance: Entrance,
-        limits: Limits,
-        stop: CancellationToken,
-        admitted: Admitted,
-    ) {
-        self.connections.spawn(async move {
-            connection::serve(stream, entrance, limits, stop).await;
-            drop(admitted);
-        });
+            drop((admitted, place));
+        };
+        self.connections.spawn_on(served, &runtime);
     }
 }

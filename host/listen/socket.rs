@@ -29,6 +29,34 @@ impl Stream {
             Stream::Unix(_) => None,
         }
     }
+
+    /// Leaves the runtime that accepted it, for another.
+    pub(super) fn leave(self) -> io::Result<Leaving> {
+        Ok(match self {
+            Stream::Tcp(stream) => {
+                // Small frames go out when they are written; nothing here profits from waiting.
+                let _ = stream.set_nodelay(true);
+                Leaving::Tcp(stream.into_std()?)
+            }
+            Stream::Unix(stream) => Leaving::Unix(stream.into_std()?),
+        })
+    }
+}
+
+/// A connection between two runtimes.
+pub(super) enum Leaving {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Leaving {
+    /// Enters the runtime this is called on.
+    pub(super) fn enter(self) -> io::Result<Stream> {
+        Ok(match self {
+            Leaving::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Leaving::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
 }
 
 impl Socket {

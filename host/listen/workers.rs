@@ -1,0 +1,56 @@
+//! One runtime a core, and connections dealt between them.
+//!
+//! A call that hops between threads pays for each wake-up; on a runtime of its
+//! own thread it pays nothing. A connection stays where it was dealt, and goes
+//! to the worker that has fewest.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::host::entrance::Counted;
+
+/// One thread with its runtime.
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    connections: Arc<AtomicUsize>,
+    /// The thread ends when this is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+/// Every worker; they end with this.
+#[derive(Debug)]
+pub struct Workers(Vec<Worker>);
+
+impl Workers {
+    /// Starts as many as there are cores for this process.
+    pub fn start() -> io::Result<Workers> {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        (0..count).map(Worker::start).collect::<io::Result<Vec<_>>>().map(Workers)
+    }
+
+    /// The runtime for one connection more, and its place there.
+    pub(super) fn deal(&self) -> Option<(Handle, Counted)> {
+        let fewest = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))?;
+        Some((fewest.runtime.clone(), Counted::one(&fewest.connections)))
+    }
+}
+
+impl Worker {
+    fn start(number: usize) -> io::Result<Worker> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            // Ends when the sender drops, which is all it is for.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        Ok(Worker { runtime: handle, connections: Arc::default(), _stop: stop })
+    }
+}
