@@ -17,3 +17,4 @@ mod rooms;
 mod route_guide;
 mod swap;
 mod third_party;
+mod upstream;

@@ -71,13 +71,13 @@ impl Progress {
 pub(super) struct Bound {
     at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    ending: CancellationToken,
+    ending: Arc<CancellationToken>,
     ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Bound {
     /// Bound by the host alone.
-    pub(super) fn new(ending: CancellationToken) -> Bound {
+    pub(super) fn new(ending: Arc<CancellationToken>) -> Bound {
         Bound { at: None, timer: None, ending, ended: None }
     }
 
@@ -94,7 +94,8 @@ impl Bound {
                 return Poll::Ready(Status::deadline_exceeded("the deadline passed"));
             }
         }
-        let ended = self.ended.get_or_insert_with(|| Box::pin(self.ending.clone().cancelled_owned()));
+        let ended =
+            self.ended.get_or_insert_with(|| Box::pin(CancellationToken::clone(&self.ending).cancelled_owned()));
         ended.as_mut().poll(context).map(|()| Status::unavailable("the host is stopping"))
     }
 }

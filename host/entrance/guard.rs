@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -18,12 +19,17 @@ use crate::host::mount::Response;
 /// A request that may go on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
-    /// Full service name.
-    pub(super) service: String,
-    /// Method name.
-    pub(super) method: String,
+    /// `/package.Service/Method`, and nothing else.
+    path: PathAndQuery,
     /// How long the client waits.
     pub(super) timeout: Option<Duration>,
+}
+
+impl Admitted {
+    /// Full service name, and method name.
+    pub(super) fn names(&self) -> (&str, &str) {
+        canonical(self.path.as_str()).unwrap_or_default()
+    }
 }
 
 /// How a request is turned away.
@@ -76,16 +82,13 @@ pub(super) fn admit<B>(request: &http::Request<B>) -> Result<Admitted, Refusal> 
     if has_two_authorities(request) {
         return Err(bad("the request names two authorities"));
     }
-    let (service, method) = request
-        .uri()
-        .path_and_query()
-        .and_then(|path| canonical(path.as_str()))
-        .ok_or_else(|| Refusal::Grpc(Status::unimplemented("the path is not /package.Service/Method")))?;
+    let path = request.uri().path_and_query().filter(|path| canonical(path.as_str()).is_some()).cloned();
+    let path = path.ok_or_else(|| Refusal::Grpc(Status::unimplemented("the path is not /package.Service/Method")))?;
     if headers.iter().any(|(name, value)| name.as_str().ends_with("-bin") && !is_base64(value)) {
         return Err(bad("binary metadata is not base64"));
     }
     let timeout = timeout(headers).map_err(|Malformed| bad("malformed grpc-timeout"))?;
-    Ok(Admitted { service: service.to_owned(), method: method.to_owned(), timeout })
+    Ok(Admitted { path, timeout })
 }
 
 /// `application/grpc`, its proto flavour, and either with parameters.
@@ -153,7 +156,7 @@ mod tests {
             answer(request("/a.b.Service/Method").header("grpc-timeout", "5S").header("x-bin", "AAA=, AAAA,AA"))
                 .unwrap();
         let timeout = Some(Duration::from_secs(5));
-        assert_eq!(admitted, Admitted { service: "a.b.Service".to_owned(), method: "Method".to_owned(), timeout });
+        assert_eq!((admitted.names(), admitted.timeout), (("a.b.Service", "Method"), timeout));
         for kind in ["application/grpc+proto", "application/grpc; charset=x", "APPLICATION/GRPC"] {
             assert!(answer(http::Request::post("/s/m").header(CONTENT_TYPE, kind)).is_ok(), "{kind}");
         }

@@ -39,7 +39,7 @@ use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
 use crate::proto::health::health_server::HealthServer;
 use answer::{Bound, Held};
 use framing::{Cardinality, Framing};
-use guard::{Admitted, Refusal, admit};
+use guard::{Refusal, admit};
 use incoming::Incoming;
 
 pub(super) use answer::{Answer, Counted, Progress};
@@ -51,14 +51,17 @@ const OWN_MESSAGE_BYTES: u64 = 64 << 10;
 
 /// Where calls are answered; clones are one entrance.
 #[derive(Clone)]
-pub(crate) struct Entrance {
+pub(crate) struct Entrance(Arc<Inner>);
+
+struct Inner {
     current: watch::Receiver<Arc<Generation>>,
     health: HealthServer<Health>,
     reflection: ServerReflectionServer<Reflection>,
     /// Calls in flight on every connection, the host's own services left out.
     calls: Arc<AtomicUsize>,
-    /// Told when open calls are to end.
-    ending: CancellationToken,
+    /// Told when open calls are to end. Behind an `Arc` of its own because a
+    /// token takes a lock to be cloned.
+    ending: Arc<CancellationToken>,
 }
 
 impl std::fmt::Debug for Entrance {
@@ -87,18 +90,18 @@ impl Entrance {
     /// The entrance of a host; calls still open when `ending` is told end UNAVAILABLE.
     pub(super) fn new(host: &Host, ending: CancellationToken) -> Entrance {
         let (current, phase) = (host.current.subscribe(), host.phase.subscribe());
-        Entrance {
+        Entrance(Arc::new(Inner {
             health: HealthServer::new(Health::new(current.clone(), phase.clone())),
             reflection: ServerReflectionServer::new(Reflection::new(current.clone(), phase)),
             current,
             calls: Arc::default(),
-            ending,
-        }
+            ending: Arc::new(ending),
+        }))
     }
 
     /// The generation that calls enter now.
     pub(super) fn current(&self) -> Arc<Generation> {
-        self.current.borrow().clone()
+        self.0.current.borrow().clone()
     }
 
     /// Answers one call of a connection, which counts it by `in_flight` and
@@ -115,7 +118,7 @@ impl Entrance {
         let hold = Hold::new(self.current());
         let largest = hold.generation().document.shape.limits.answer.0;
         let mut held = Held { in_flight, place: None, hold: None };
-        let mut bound = Bound::new(self.ending.clone());
+        let mut bound = Bound::new(self.0.ending.clone());
         let answered = self.answer(request, hold.generation(), &mut held, &mut bound).await;
         let framing = answered.is_ok().then(|| Framing::new(Cardinality::Many, largest));
         let response = answered.unwrap_or_else(Refusal::into_response);
@@ -137,7 +140,7 @@ impl Entrance {
     {
         let arrived = Instant::now();
         let limits = &generation.document.shape.limits;
-        let Admitted { service, method, timeout } = match admit(&request) {
+        let admitted = match admit(&request) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 // HTTP's own faults may be in what is still to come.
@@ -146,18 +149,20 @@ impl Entrance {
                 return Err(refusal);
             }
         };
-        let Way { to, cardinality, largest, cap } = find(generation, &service, &method)?;
+        let (service, method) = admitted.names();
+        let Way { to, cardinality, largest, cap } = find(generation, service, method)?;
         if matches!(to, To::Mounted(_)) {
-            let place = Counted::one_of(&self.calls, limits.calls.get() as usize);
+            let place = Counted::one_of(&self.0.calls, limits.calls.get() as usize);
             held.place = Some(place.ok_or_else(|| Refusal::Grpc(overloaded()))?);
         }
+        let timeout = admitted.timeout;
         if timeout == Some(Duration::ZERO) {
             return Err(Refusal::Grpc(Status::deadline_exceeded("the deadline had passed when the call came")));
         }
         bound.until(arrived, timeout.into_iter().chain(cap).min());
         let patience = limits.unary_message.0;
         let request = request.map(|body| Body::new(Incoming::new(body, cardinality, largest, patience)));
-        let work = AssertUnwindSafe(self.hand_over(to, &method, request)).catch_unwind();
+        let work = AssertUnwindSafe(self.hand_over(to, method, request)).catch_unwind();
         let mut work = pin!(work);
         let answered = poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Pending => bound.poll(context).map(Err),
@@ -167,14 +172,14 @@ impl Entrance {
     }
 
     /// Calls the service. A handler that panics fails its call, and only that.
-    async fn hand_over(mut self, to: To<'_>, method: &str, mut request: Request) -> Response {
+    async fn hand_over(self, to: To<'_>, method: &str, mut request: Request) -> Response {
         match to {
             To::Mounted(mounted) => mounted.route.call(request).await,
-            To::Health => self.health.call(request).await.unwrap_or_else(|never| match never {}),
+            To::Health => self.0.health.clone().call(request).await.unwrap_or_else(|never| match never {}),
             To::Reflection => match format!("/{REFLECTION}/{method}").parse() {
                 Ok(one) => {
                     *request.uri_mut() = one;
-                    self.reflection.call(request).await.unwrap_or_else(|never| match never {})
+                    self.0.reflection.clone().call(request).await.unwrap_or_else(|never| match never {})
                 }
                 Err(_) => no_such_method(REFLECTION, method).into_http(),
             },

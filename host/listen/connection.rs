@@ -2,8 +2,8 @@
 //! entrance, and its end brought about in order.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::metered::{Metered, Stream};
@@ -67,7 +67,7 @@ pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limit
         ended = connection.as_mut() => return tell(ended),
         // How long calls may take is the drain's to say.
         () = stop.cancelled() => None,
-        () = tokio::time::sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
+        () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
     };
     connection.as_mut().graceful_shutdown();
     tokio::select! {
@@ -93,13 +93,13 @@ async fn forsaken(calls: &AtomicUsize) {
         } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= FAREWELL {
             return;
         }
-        tokio::time::sleep(FAREWELL / 4).await;
+        sleep(FAREWELL / 4).await;
     }
 }
 
 async fn expired(grace: Option<Duration>) {
     match grace {
-        Some(grace) => tokio::time::sleep(grace).await,
+        Some(grace) => sleep(grace).await,
         None => std::future::pending().await,
     }
 }
@@ -129,37 +129,40 @@ where
 {
     fn execute(&self, stream: F) {
         let progress = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        tokio::spawn(Watched { stream: Box::pin(stream), progress, stall: self.stall, timer: None });
+        let stall = self.stall;
+        tokio::spawn(async move {
+            let mut stream = pin!(stream);
+            let mut stuck = Stuck { progress, stall, timer: None };
+            // Dropped, and so reset, when its answer is stuck.
+            poll_fn(|context| match stream.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => stuck.poll(context),
+            })
+            .await;
+        });
     }
 }
 
-/// A call's stream, dropped (and so reset) when its answer is stuck.
-struct Watched<F> {
-    stream: Pin<Box<F>>,
+/// Ready when an answer waits too long for its peer.
+struct Stuck {
     progress: Arc<Progress>,
     stall: Duration,
-    /// Runs while the same bytes wait for the peer.
+    /// Runs while the same bytes wait.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-impl<F: Future> Future for Watched<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        if this.stream.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
-        }
-        let Some(writing) = this.progress.writing() else {
-            this.timer = None;
+impl Stuck {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(writing) = self.progress.writing() else {
+            self.timer = None;
             return Poll::Pending;
         };
-        if this.timer.as_ref().is_none_or(|(since, _)| *since != writing) {
-            this.timer = Some((writing, Box::pin(tokio::time::sleep(this.stall))));
+        let (mut since, mut timer) = self.timer.take().unwrap_or_else(|| (writing, Box::pin(sleep(self.stall))));
+        if since != writing {
+            (since, timer) = (writing, Box::pin(sleep(self.stall)));
         }
-        match &mut this.timer {
-            Some((_, timer)) => timer.as_mut().poll(context),
-            None => Poll::Pending,
-        }
+        let stuck = timer.as_mut().poll(context);
+        self.timer = Some((since, timer));
+        stuck
     }
 }
