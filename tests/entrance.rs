@@ -7,12 +7,12 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::support::client::{Client, note, point, world};
-use crate::support::tools::tool;
+use crate::support::tools::{script, tool};
 use crate::support::wire::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, PING, PREFACE, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, Wire, block, call, exchange, frame, framed,
 };
-use crate::support::{Ostler, PATIENCE, start};
+use crate::support::{Ostler, PATIENCE, start, stdout};
 
 const UNIMPLEMENTED: u8 = 12;
 const INTERNAL: u8 = 13;
@@ -428,4 +428,27 @@ fn h2spec_finds_no_fault() {
     let output = std::process::Command::new(h2spec).args(["-h", ip, "-p", port, "--strict"]).output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && report.contains(", 0 failed"), "{report}");
+}
+
+/// As above, by clients of other makes.
+#[test]
+fn tens_of_thousands_of_tiny_notes_from_other_clients_lose_no_connection() {
+    const NOTES: u64 = 30_000;
+    let yaml = "services: { routeguide.RouteGuide: { handler: { route_guide: { chat: { send_back: true, keep: { notes_per_place: 1 } } } } } }\n";
+    let told = |command: &mut std::process::Command| -> u64 {
+        let report: serde_json::Value = serde_json::from_str(&stdout(&command.output().unwrap())).unwrap();
+        report["replies"].as_u64().unwrap()
+    };
+    let count = NOTES.to_string();
+    if let Some(python) = tool("PYTHON") {
+        let host = start(yaml);
+        let replies = told(&mut script(python, "python/stall.py", &[host.address(), &count]));
+        assert!(replies >= NOTES, "{replies}");
+    }
+    if let Some(modules) = tool("NODE_TOOLS") {
+        let host = start(yaml);
+        let mut node = script("node".into(), "node/stall.js", &[host.address(), &count]);
+        let replies = told(node.env("NODE_TOOLS", modules));
+        assert!(replies >= NOTES, "{replies}");
+    }
 }
