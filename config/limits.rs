@@ -7,7 +7,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::problem::Problem;
 use super::units::{Period, Size};
+
+/// Less time than this is none.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Less room than this is none: a call's own headers take half of it.
+const SMALLEST_BYTES: u64 = 1 << 10;
 
 /// Bounds on what peers may take.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -45,6 +51,32 @@ pub struct Limits {
     pub age: Period,
     /// How long its calls may still take then.
     pub age_grace: Period,
+}
+
+impl Limits {
+    /// What would shut everybody out, by setting and why.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let times = [
+            ("handshake", self.handshake),
+            ("unary", self.unary),
+            ("unary_message", self.unary_message),
+            ("write_stall", self.write_stall),
+            ("keepalive", self.keepalive),
+            ("keepalive_answer", self.keepalive_answer),
+            ("age", self.age),
+        ];
+        let sizes = [("headers", self.headers), ("message", self.message), ("answer", self.answer)];
+        let times = times.into_iter().filter(|(_, time)| time.0 < SHORTEST);
+        let sizes = sizes.into_iter().filter(|(_, size)| size.0 < SMALLEST_BYTES);
+        let told = |setting: &str, found: String, least: String| {
+            let problem = Problem::new(format!("{found} for `{setting}` would shut everybody out"));
+            problem.label("too little").help(format!("write {least} or more")).within(setting).within("limits")
+        };
+        times
+            .map(|(setting, time)| told(setting, time.to_string(), Period(SHORTEST).to_string()))
+            .chain(sizes.map(|(setting, size)| told(setting, size.to_string(), Size(SMALLEST_BYTES).to_string())))
+            .collect()
+    }
 }
 
 impl Default for Limits {

@@ -257,6 +257,9 @@ fn parse(
     let services = tree.take("services");
     let root = Section { tree, path: Path::default(), text: text.clone() };
     let shape = problems.take(root.read::<Shape>()).unwrap_or_default();
+    for problem in shape.limits.problems() {
+        problems.push(text.locate(problem));
+    }
     let services = match services {
         Some(services) => entry::entries(services, &text, &mut problems),
         // A file says only what differs from the built-in one.

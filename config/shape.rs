@@ -15,6 +15,11 @@ use super::units::Period;
 pub struct Shape {
     /// Where to be reached: an address, or a list. A port of 0 lets the system choose.
     pub listen: Listen,
+    /// Read entry by entry, each by its own plugin; known here so that a
+    /// misspelling of it is told as one.
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
+    services: IgnoredAny,
     /// What a peer may ask of the host before it is held back.
     pub limits: Limits,
     /// What health says beside each service and the host as a whole.

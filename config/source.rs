@@ -8,18 +8,28 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// What the file system says of a file; equal stamps mean equal contents
 /// nearly always, and save reading it again.
 type Stamp = Option<(u64, u64, Option<SystemTime>)>;
 
+/// Writes within the file system's grain of time may share a stamp, so one
+/// that was first seen less than this ago is not trusted yet.
+const YOUNG: Duration = Duration::from_secs(3);
+/// How often a file that changes while it is read is read again.
+const MOST_READS: usize = 5;
+
 /// One file as it was read.
 #[derive(Clone, Debug)]
 struct Source {
     path: PathBuf,
+    most_bytes: u64,
     stamp: Stamp,
+    /// When this stamp was first seen, by a clock nobody sets.
+    seen: Instant,
     hash: u64,
 }
 
@@ -27,25 +37,19 @@ struct Source {
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Vec<Source>);
 
-/// How often a file that changes while it is read is read again.
-const MOST_READS: usize = 5;
-
 impl Sources {
     /// Reads a whole file and remembers it. A file replaced or written while
     /// it is read is read again, so the bytes are of one moment.
     pub fn read(&mut self, path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
-        // Remembered even where reading fails: its coming into being is a change.
         let at = self.0.len();
-        self.0.push(Source { path: path.to_owned(), stamp: None, hash: 0 });
+        // Remembered even where reading fails: its coming into being is a change.
+        self.0.push(Source { path: path.to_owned(), most_bytes, stamp: None, seen: Instant::now(), hash: 0 });
         for _ in 0..MOST_READS {
             let before = stamp(path);
-            let mut bytes = Vec::new();
-            std::fs::File::open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > most_bytes {
-                return Err(io::Error::other(format!("it is larger than {most_bytes} bytes")));
-            }
+            let bytes = read(path, most_bytes)?;
             if stamp(path) == before {
-                self.0[at] = Source { path: path.to_owned(), stamp: before, hash: hash(&bytes) };
+                let source = &mut self.0[at];
+                (source.stamp, source.seen, source.hash) = (before, Instant::now(), hash(&bytes));
                 return Ok(bytes);
             }
         }
@@ -59,46 +63,131 @@ impl Sources {
 
     /// Looks at every file once. `Some` is a fingerprint of what is there now,
     /// where that is not what was read: a caller acts on it once it has seen
-    /// the same fingerprint twice, for a writer may be half done. An emptied
-    /// file is never a change worth acting on.
-    pub fn changed(&self) -> Option<u64> {
+    /// the same fingerprint for a while, for a writer may be half done. An
+    /// emptied file is never a change worth acting on.
+    pub fn changed(&mut self) -> Option<u64> {
         let mut now = DefaultHasher::new();
         let mut any = false;
-        for source in &self.0 {
-            let found = stamp(&source.path);
-            // Files written within the clock's grain may share a stamp, so a young file is read.
-            let hash = if found == source.stamp && found.is_some() && !young(found) {
-                source.hash
-            } else {
-                match std::fs::read(&source.path) {
-                    Ok(bytes) if bytes.is_empty() && source.hash != hash(&[]) => return None,
-                    Ok(bytes) => hash(&bytes),
-                    Err(_) => 0,
-                }
-            };
-            any |= hash != source.hash;
-            hash.hash(&mut now);
+        for source in &mut self.0 {
+            let found = source.look()?;
+            any |= found != source.hash;
+            found.hash(&mut now);
         }
         any.then(|| now.finish())
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some((inode, meta.len(), meta.modified().ok()))
+impl Source {
+    /// The hash of what is there now; `None` where that is an emptied file.
+    fn look(&mut self) -> Option<u64> {
+        let found = stamp(&self.path);
+        let known = found.is_some() && found == self.stamp;
+        if known && self.seen.elapsed() >= YOUNG {
+            return Some(self.hash);
+        }
+        let hash = match read(&self.path, self.most_bytes) {
+            Ok(bytes) if bytes.is_empty() && self.hash != hash(&[]) => return None,
+            Ok(bytes) => hash(&bytes),
+            // What cannot be read is told apart from what can, and is told again when it changes.
+            Err(_) => found.map_or(0, |stamp| hash(format!("{stamp:?}").as_bytes())),
+        };
+        if !known && hash == self.hash {
+            // The same in another guise: a touch, a copy, a link moved.
+            (self.stamp, self.seen) = (found, Instant::now());
+        }
+        Some(hash)
+    }
 }
 
-fn young(stamp: Stamp) -> bool {
-    let modified = stamp.and_then(|(.., modified)| modified);
-    modified.and_then(|at| at.elapsed().ok()).is_none_or(|age| age.as_secs() < 3)
+/// Reads a file to its end. What is no regular file might keep its reader
+/// waiting for ever, so only those that were opened for this process may be:
+/// `/dev/stdin` and its kin.
+fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() && !meta.is_dir() && !path.starts_with("/dev") {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most_bytes {
+        return Err(io::Error::other(format!("it is larger than {most_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.len(), meta.modified().ok()))
 }
 
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::NamedTempFile, Sources) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let mut sources = Sources::default();
+        sources.read(file.path(), 100).unwrap();
+        (file, sources)
+    }
+
+    fn age(sources: &mut Sources) {
+        for source in &mut sources.0 {
+            source.seen -= YOUNG;
+        }
+    }
+
+    #[test]
+    fn a_touch_is_looked_into_once_and_no_more() {
+        let (file, mut sources) = file("a: 1");
+        age(&mut sources);
+        let touched = SystemTime::now() + Duration::from_secs(86_400);
+        file.as_file().set_modified(touched).unwrap();
+        assert_eq!(sources.changed(), None);
+        assert_eq!(sources.0[0].stamp, stamp(file.path()), "the new stamp is known from now on");
+        age(&mut sources);
+        // Known by its stamp alone: what it holds is not asked.
+        std::fs::write(file.path(), "a: 2").unwrap();
+        file.as_file().set_modified(touched).unwrap();
+        assert_eq!(sources.changed(), None);
+    }
+
+    #[test]
+    fn a_change_is_seen_and_an_emptied_file_is_none() {
+        let (file, mut sources) = file("a: 1");
+        std::fs::write(file.path(), "").unwrap();
+        assert_eq!(sources.changed(), None);
+        std::fs::write(file.path(), "a: 2").unwrap();
+        let two = sources.changed();
+        assert!(two.is_some() && two == sources.changed());
+        std::fs::write(file.path(), "a: 3").unwrap();
+        assert!(sources.changed().is_some_and(|three| Some(three) != two));
+        std::fs::write(file.path(), "a: 1").unwrap();
+        assert_eq!(sources.changed(), None);
+        std::fs::remove_file(file.path()).unwrap();
+        assert!(sources.changed().is_some());
+    }
+
+    #[test]
+    fn no_more_is_read_than_was_allowed_the_first_time() {
+        let (file, mut sources) = file("a: 1");
+        file.as_file().set_len(1 << 40).unwrap();
+        assert!(sources.changed().is_some(), "a terabyte is a change, and is not read");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = Sources::default().read(&pipe, 100).unwrap_err();
+        assert_eq!(error.to_string(), "it is no regular file");
+    }
 }

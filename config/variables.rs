@@ -75,21 +75,29 @@ impl Variables {
     /// held it; `None` where they may tell a part of the value filled in at
     /// that very place.
     pub(super) fn mask(&self, words: &str, path: &Path) -> Option<String> {
-        let mut masked = words.to_owned();
-        for (variable, value) in self.0.iter().flat_map(|filled| &filled.values) {
-            if value.chars().count() >= SHORTEST_SECRET_CHARS {
-                masked = masked.replace(value.as_str(), variable).replace(&escaped(value), variable);
-            }
+        // First cut out, then named: a variable's own spelling may hold its value, as a default.
+        let mut cut = words.to_owned();
+        let long = |value: &String| value.chars().count() >= SHORTEST_SECRET_CHARS;
+        let all = || self.0.iter().flat_map(|filled| &filled.values).filter(|(_, value)| long(value));
+        for (at, (_, value)) in all().enumerate() {
+            cut = cut.replace(value.as_str(), &gap(at)).replace(&escaped(value), &gap(at));
         }
         let here = self.0.iter().filter(|filled| path.0.starts_with(&filled.path.0));
-        let tells = here.flat_map(|filled| &filled.values).any(|(_, value)| tells(&masked, value));
-        (!tells).then_some(masked)
+        if here.flat_map(|filled| &filled.values).any(|(_, value)| tells(&cut, value)) {
+            return None;
+        }
+        Some(all().enumerate().fold(cut, |words, (at, (variable, _))| words.replace(&gap(at), variable)))
     }
 
     /// As [`mask`](Self::mask), for what stands where no variable filled it.
     pub(super) fn mask_elsewhere(&self, words: &str) -> String {
         self.mask(words, &Path::default()).unwrap_or_default()
     }
+}
+
+/// What stands for a value that was cut out: characters nobody writes.
+fn gap(number: usize) -> String {
+    format!("\u{e000}{number}\u{e001}")
 }
 
 /// As Rust's messages quote it.

@@ -7,6 +7,7 @@
 //! notification interfaces miss on network and container mounts.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Host;
@@ -20,7 +21,8 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Reloader {
     file: PathBuf,
-    sources: Sources,
+    /// As the last attempt read them, and as they looked since.
+    sources: Arc<Mutex<Sources>>,
     watch: bool,
     settle: Duration,
 }
@@ -28,7 +30,8 @@ pub(super) struct Reloader {
 impl Reloader {
     /// Starts from a document that was just installed.
     pub(super) fn new(file: &Path, document: &Document, sources: Sources) -> Reloader {
-        let mut reloader = Reloader { file: file.to_owned(), sources, watch: true, settle: Duration::ZERO };
+        let mut reloader =
+            Reloader { file: file.to_owned(), sources: shared(sources), watch: true, settle: Duration::ZERO };
         reloader.follow(document);
         reloader
     }
@@ -47,7 +50,8 @@ impl Reloader {
         loop {
             tokio::time::sleep((self.settle / 2).max(SHORTEST_LOOK)).await;
             let sources = self.sources.clone();
-            let found = tokio::task::spawn_blocking(move || sources.changed()).await.unwrap_or_default();
+            let look = move || sources.lock().unwrap_or_else(PoisonError::into_inner).changed();
+            let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
             seen = match (found, seen) {
                 (Some(now), Some((before, since))) if now == before => {
                     if since.elapsed() >= self.settle {
@@ -67,12 +71,12 @@ impl Reloader {
         let attempt = self.attempt(host, front).await;
         match attempt {
             Ok(document) => {
-                self.sources = document.sources.clone();
+                self.sources = shared(document.sources.clone());
                 self.follow(&document);
                 Ok(())
             }
             Err(Failure { problems, sources }) => {
-                self.sources = sources;
+                self.sources = shared(sources);
                 Err(problems)
             }
         }
@@ -90,4 +94,8 @@ impl Reloader {
         front.commit(&document.shape.listen, prepared);
         Ok(document)
     }
+}
+
+fn shared(sources: Sources) -> Arc<Mutex<Sources>> {
+    Arc::new(Mutex::new(sources))
 }

@@ -250,7 +250,7 @@ const ROWS: [Row; 6] = [
         profile: "tonic",
         echoes: false,
         named_only: false,
-        counted: 2,
+        counted: 3,
         distance: 471_507,
         sends_back: true,
         shares: false,

@@ -79,6 +79,8 @@ async fn unknown_services_and_unknown_methods_are_told_apart() {
     let words = |outcome: Outcome| outcome.headers["grpc-message"].to_str().unwrap().replace("%20", " ");
     let service = unary(&host, call("").uri("http://ostler/no.such.Service/Method")).await;
     assert_eq!(words(service), "unknown service no.such.Service");
+    let own = unary(&host, call("").uri("http://ostler/grpc.health.v1.Health/NoSuch")).await;
+    assert_eq!(words(own), "unknown method NoSuch of service grpc.health.v1.Health");
     let method = unary(&host, call("NoSuch")).await;
     assert_eq!(words(method), "unknown method NoSuch of service routeguide.RouteGuide");
 }

@@ -95,7 +95,7 @@ const TABLE: [Expected; 6] = [
         profile: "tonic",
         echoes: false,
         listed: ALL,
-        counted: 3,
+        counted: 4,
         four_points: 471_507,
         first_chat: &["a", "a", "b"],
         second_chat: &["c"],

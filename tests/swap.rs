@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::client::{Client, channel, note, point, world};
 use crate::support::walk::{VERSIONS, health_list, walk};
-use crate::support::{Ostler, Starter, start};
+use crate::support::{Ostler, PATIENCE, Starter, start};
 
 const PLACES: i32 = 50;
 
@@ -184,6 +184,40 @@ async fn shared_notes_survive_a_swap_and_go_with_their_service() {
             break;
         }
         assert!(attempt < 100, "the notes go with their service");
+    }
+}
+
+#[tokio::test]
+async fn shared_notes_nobody_can_see_any_more_take_no_places() {
+    let profile = |profile: &str| {
+        format!(
+            "services: {{ routeguide.RouteGuide: {{ handler: {{ route_guide: {{ profile: {profile}, chat: {{ keep: {{ places: 2 }} }} }} }} }} }}\n"
+        )
+    };
+    let host = start(&profile("cpp"));
+    let mut client = Client::connect(host.address()).await;
+    client.chat(vec![note(1, 1, "a"), note(2, 2, "b")]).await.unwrap();
+    assert!(client.chat(vec![note(3, 3, "c")]).await.is_err(), "the board is full");
+    assert!(host.reload(&profile("python")));
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while client.chat(vec![note(3, 3, "c")]).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the old board went with its configuration");
+    }
+}
+
+#[tokio::test]
+async fn notes_grown_old_give_their_places_back_wherever_they_are() {
+    let keep = "chat: { keep: { places: 2, age: 1s } }";
+    let host =
+        start(&format!("services: {{ routeguide.RouteGuide: {{ handler: {{ route_guide: {{ {keep} }} }} }} }}\n"));
+    let mut idle = Client::connect(host.address()).await;
+    let (sender, _replies) = idle.route_chat().await.unwrap();
+    sender.send(note(1, 1, "a")).await.unwrap();
+    sender.send(note(2, 2, "b")).await.unwrap();
+    let mut other = Client::connect(host.address()).await;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while other.chat(vec![note(3, 3, "c")]).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "an open call that says nothing keeps no old notes");
     }
 }
 

@@ -39,9 +39,8 @@ impl Plugin for RouteGuide {
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let features = features::load(&config.features, build).await?;
-        // Notes outlive the configuration that took them.
-        let kept = build.keep("chat", chat::Kept::default);
-        let service = service::Service::new(&config, features, kept);
+        let chat = chat::Chat::new(&config.chat, build);
+        let service = service::Service::new(&config, features, chat);
         let server = RouteGuideServer::from_arc(Arc::new(service))
             .max_decoding_message_size(LARGEST_MESSAGE_BYTES as usize)
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip);

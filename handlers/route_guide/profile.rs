@@ -112,7 +112,7 @@ impl Profile {
             Profile::Go => row(Echo, true, true, Each, PerLeg, Shared, true),
             Profile::Java => row(Echo, false, false, First, PerLeg, Shared, false),
             Profile::Node => row(Echo, false, false, First, Sum, Shared, false),
-            Profile::Tonic => row(Unset, true, true, First, PerLeg, Stream, true),
+            Profile::Tonic => row(Unset, true, true, Each, PerLeg, Stream, true),
         }
     }
 }

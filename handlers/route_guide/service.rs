@@ -8,7 +8,7 @@ use futures_util::{Stream, stream};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::chat::{Kept, Talk};
+use super::chat::{Chat, Talk};
 use super::features::Features;
 use super::geo::{Place, off_earth, place};
 use super::profile::{Coordinates, UnknownPoint};
@@ -22,12 +22,12 @@ use crate::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummar
 pub(super) struct Service {
     config: Arc<Config>,
     features: Arc<Features>,
-    kept: Arc<Kept>,
+    chat: Chat,
 }
 
 impl Service {
-    pub(super) fn new(config: &Config, features: Arc<Features>, kept: Arc<Kept>) -> Service {
-        Service { config: Arc::new(config.clone()), features, kept }
+    pub(super) fn new(config: &Config, features: Arc<Features>, chat: Chat) -> Service {
+        Service { config: Arc::new(config.clone()), features, chat }
     }
 
     /// Refuses a point that is not on earth, where the operator asks for that.
@@ -67,13 +67,9 @@ impl RouteGuide for Service {
         let (lo, hi) = (place(lo), place(hi));
         self.on_earth("lo", lo)?;
         self.on_earth("hi", hi)?;
-        let found = self.features.within(lo, hi);
-        let (features, list_unnamed) = (self.features.clone(), self.config.list_unnamed);
-        // Features are copied as they are sent, so a client that goes away ends the work.
-        let listed = found.into_iter().filter_map(move |id| {
-            features.get(id).filter(|feature| list_unnamed || !feature.name.is_empty()).cloned().map(Ok)
-        });
-        Ok(Response::new(Box::pin(stream::iter(listed))))
+        let list_unnamed = self.config.list_unnamed;
+        let listed = self.features.within(lo, hi).filter(move |feature| list_unnamed || !feature.name.is_empty());
+        Ok(Response::new(Box::pin(stream::iter(listed.map(Ok)))))
     }
 
     async fn record_route(&self, request: Request<Streaming<Point>>) -> Result<Response<RouteSummary>, Status> {
@@ -96,7 +92,7 @@ impl RouteGuide for Service {
         request: Request<Streaming<RouteNote>>,
     ) -> Result<Response<Self::RouteChatStream>, Status> {
         let chat = Conversation {
-            talk: Talk::new(&self.config.chat, self.kept.clone()),
+            talk: self.chat.talk(),
             service: self.clone(),
             notes: request.into_inner(),
             replies: Vec::new().into_iter(),

@@ -9,7 +9,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::{EXIT_CONFIG, find, open, renderer};
+use super::{EXIT_CONFIG, complain, find, open, renderer, say};
 use crate::config::{Document, Origin, Path, Problems, Segment};
 use crate::host::{Plan, Registry};
 
@@ -22,7 +22,7 @@ pub(super) fn show(registry: &Registry, file: Option<&FilePath>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problems) => {
-            eprintln!("{}", problems.draw(&renderer()));
+            complain(&problems.draw(&renderer()));
             ExitCode::from(EXIT_CONFIG)
         }
     }
@@ -44,12 +44,6 @@ fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problem
         lines.depth = 0;
     }
     Ok(lines.aligned())
-}
-
-/// Prints, and does not mind a reader that has seen enough.
-pub(super) fn say(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Where the value at a path came from.
@@ -133,7 +127,7 @@ pub(super) fn kinds(registry: &Registry, name: Option<&str>) -> ExitCode {
     };
     let known = registry.kinds().collect::<Vec<_>>();
     if !known.contains(&name) {
-        eprintln!("there is no kind called `{name}`; known kinds: {}", known.join(", "));
+        complain(&format!("there is no kind called `{name}`; known kinds: {}", known.join(", ")));
         return ExitCode::from(2);
     }
     let schema = settings_of(registry, name, &mut generator);

@@ -29,8 +29,8 @@ pub(super) fn start(log: &Log) -> WorkerGuard {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    // Libraries below speak of every frame; their warnings are enough.
-    let filter = filter::Targets::new().with_target("ostler", level).with_default(level.min(LevelFilter::WARN));
+    // Libraries below warn of every odd frame, and a peer can send many.
+    let filter = filter::Targets::new().with_target("ostler", level).with_default(LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = if is_human(log) {
         lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()

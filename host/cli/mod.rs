@@ -9,6 +9,7 @@ mod probe;
 mod run;
 mod schema;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -79,7 +80,7 @@ pub fn main(registry: Registry) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no runtime: {error}");
+            complain(&format!("error: no runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -98,10 +99,14 @@ pub fn main(registry: Registry) -> ExitCode {
     code
 }
 
-/// The file to use: the one named, or the first of the usual places.
+/// The file to use: the one named, or the first of the usual places. A link
+/// that leads nowhere is there, and opening it says so.
 fn find(file: Option<PathBuf>) -> Option<PathBuf> {
     file.or_else(|| {
-        ["ostler.yaml", "/etc/ostler/ostler.yaml"].map(PathBuf::from).into_iter().find(|path| path.exists())
+        ["ostler.yaml", "/etc/ostler/ostler.yaml"]
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|path| path.symlink_metadata().is_ok())
     })
 }
 
@@ -119,6 +124,16 @@ fn renderer() -> Renderer {
     if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() }
 }
 
+/// Prints, and does not mind a reader that has seen enough.
+fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// The same on stderr, a line.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Builds each file as `run` would, up to but without the bind.
 async fn check(registry: Registry, files: Vec<PathBuf>, format: Format) -> ExitCode {
     let files = if files.is_empty() { vec![find(None)] } else { files.into_iter().map(Some).collect() };
@@ -126,7 +141,9 @@ async fn check(registry: Registry, files: Vec<PathBuf>, format: Format) -> ExitC
     for file in files {
         let name = file.as_deref().map_or(crate::config::BUILT_IN_NAME.to_owned(), |file| file.display().to_string());
         match built(&registry, file.as_deref()).await {
-            Ok(services) => eprintln!("{name}: ok, {services} service{}", if services == 1 { "" } else { "s" }),
+            Ok(services) => {
+                complain(&format!("{name}: ok, {services} service{}", if services == 1 { "" } else { "s" }))
+            }
             Err(problems) => {
                 report(&problems, format);
                 code = ExitCode::from(EXIT_CONFIG);
@@ -145,10 +162,10 @@ async fn built(registry: &Registry, file: Option<&Path>) -> Result<usize, Proble
 
 fn report(problems: &Problems, format: Format) {
     match format {
-        Format::Text => eprintln!("{}", problems.draw(&renderer())),
+        Format::Text => complain(&problems.draw(&renderer())),
         Format::Json => {
             for problem in problems.iter() {
-                println!("{}", serde_json::to_string(problem).unwrap_or_default());
+                say(&(serde_json::to_string(problem).unwrap_or_default() + "\n"));
             }
         }
         Format::Github => {
@@ -156,7 +173,7 @@ fn report(problems: &Problems, format: Format) {
                 let place = problem.place().map_or(String::new(), |place| {
                     format!(" file={},line={},col={}", escaped(&place.file, &[',', ':']), place.line, place.column)
                 });
-                println!("::error{place}::{}", escaped(&problem.words(), &[]));
+                say(&format!("::error{place}::{}\n", escaped(&problem.words(), &[])));
             }
         }
     }

@@ -10,6 +10,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::{complain, say};
 use crate::config::units::Period;
 
 /// As `grpc_health_probe` has them.
@@ -37,7 +38,7 @@ impl Probe {
         let channel = match self.connect(limit).await {
             Ok(channel) => channel,
             Err(error) => {
-                eprintln!("cannot reach {}: {error}", self.address);
+                complain(&format!("cannot reach {}: {error}", self.address));
                 return ExitCode::from(EXIT_UNREACHABLE);
             }
         };
@@ -46,15 +47,15 @@ impl Probe {
         let status = match asked {
             Ok(Ok(answer)) => answer.into_inner().status(),
             Ok(Err(status)) => {
-                eprintln!("the health check failed: {:?}: {}", status.code(), status.message());
+                complain(&format!("the health check failed: {:?}: {}", status.code(), status.message()));
                 return ExitCode::from(EXIT_CALL_FAILED);
             }
             Err(_) => {
-                eprintln!("the health check had no answer within {}", self.timeout);
+                complain(&format!("the health check had no answer within {}", self.timeout));
                 return ExitCode::from(EXIT_CALL_FAILED);
             }
         };
-        println!("status: {}", status.as_str_name());
+        say(&format!("status: {}\n", status.as_str_name()));
         if status == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_SERVING) }
     }
 
@@ -70,5 +71,8 @@ impl Probe {
 /// An error with everything that led to it.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut words: Vec<String> = chain.map(ToString::to_string).collect();
+    // Each layer tends to repeat the one below.
+    words.dedup_by(|next, words| words.contains(next.as_str()));
+    words.join(": ")
 }

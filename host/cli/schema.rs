@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::describe::say;
+use super::say;
 use crate::config::Shape;
 use crate::host::{HOSTS_OWN, Registry};
 

@@ -46,6 +46,9 @@ pub(super) use answer::{Answer, Counted, Progress};
 
 /// What a client that is turned away for load is asked to wait.
 const PUSHBACK_MS: &str = "100";
+/// The methods of the host's own services.
+const HEALTH_METHODS: [&str; 3] = ["Check", "List", "Watch"];
+const REFLECTION_METHOD: &str = "ServerReflectionInfo";
 /// The largest question health and reflection take.
 const OWN_MESSAGE_BYTES: u64 = 64 << 10;
 
@@ -203,8 +206,13 @@ async fn drain<B: http_body::Body<Data = Bytes> + Unpin>(mut body: B) {
 fn find<'a>(generation: &'a Generation, service: &str, method: &str) -> Result<Way<'a>, Refusal> {
     let own = |to, cardinality| Way { to, cardinality, largest: OWN_MESSAGE_BYTES, cap: None };
     match service {
-        HEALTH => Ok(own(To::Health, Cardinality::One)),
-        REFLECTION | REFLECTION_ALPHA if generation.reflects() => Ok(own(To::Reflection, Cardinality::Many)),
+        HEALTH if HEALTH_METHODS.contains(&method) => Ok(own(To::Health, Cardinality::One)),
+        REFLECTION | REFLECTION_ALPHA if generation.reflects() && method == REFLECTION_METHOD => {
+            Ok(own(To::Reflection, Cardinality::Many))
+        }
+        own if generation.service_names().contains(&own) && generation.service(own).is_none() => {
+            Err(Refusal::Grpc(no_such_method(own, method)))
+        }
         _ => {
             let mounted = generation.service(service).ok_or_else(|| Refusal::Grpc(no_such_service(service)))?;
             let kind = mounted.methods.get(method).ok_or_else(|| Refusal::Grpc(no_such_method(service, method)))?;

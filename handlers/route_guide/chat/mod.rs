@@ -7,48 +7,102 @@
 mod notes;
 mod rate;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tonic::Status;
 
 use super::profile::Scope;
 use super::settings;
+use crate::host::Build;
 use crate::proto::routeguide::RouteNote;
 use notes::{Ledger, Notes, Refused};
 use rate::Bucket;
 
-/// What outlives a configuration: the shared notes, and what all notes weigh.
+/// How often all boards are looked through for old notes: an eighth of their
+/// age, and no oftener than this.
+const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
+
+/// Notes that one owner's callers see.
+type Board = Arc<Mutex<Notes>>;
+
+/// Every board of a service that somebody still has, and what all of them weigh.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+struct Boards {
     ledger: Arc<Ledger>,
-    shared: Mutex<Option<Notes>>,
+    open: Mutex<Vec<Weak<Mutex<Notes>>>>,
 }
 
-impl Kept {
-    fn shared(&self) -> MutexGuard<'_, Option<Notes>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+impl Boards {
+    fn open(&self) -> Board {
+        let board = Arc::new(Mutex::new(Notes::new(self.ledger.clone())));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are gone leave when the list would have to grow.
+        if open.len() == open.capacity() {
+            open.retain(|board| board.strong_count() > 0);
+        }
+        open.push(Arc::downgrade(&board));
+        board
+    }
+
+    /// Forgets what has grown old on boards where nobody leaves notes, too.
+    fn sweep(&self, keep: &settings::Keep) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for board in open.iter().filter_map(Weak::upgrade) {
+            board.lock().unwrap_or_else(PoisonError::into_inner).sweep(keep, Instant::now());
+        }
+    }
+}
+
+/// Where a configuration's notes go.
+#[derive(Clone, Debug)]
+pub(super) struct Chat {
+    settings: Arc<settings::Chat>,
+    boards: Arc<Boards>,
+    /// Everybody's notes, where they are shared: kept for the next
+    /// configuration as long as one holds them.
+    shared: Option<Arc<Board>>,
+}
+
+impl Chat {
+    /// Shared notes and what all notes weigh outlive the configuration that
+    /// took them; the sweeping ends with it.
+    pub(super) fn new(settings: &settings::Chat, build: &Build) -> Chat {
+        let boards = build.keep("boards", Boards::default);
+        let shared = (settings.scope == Scope::Shared).then(|| build.keep("shared notes", || boards.open()));
+        let (swept, keep) = (boards.clone(), settings.keep.clone());
+        build.spawn(async move {
+            loop {
+                tokio::time::sleep((keep.age.0 / 8).max(SHORTEST_SWEEP)).await;
+                swept.sweep(&keep);
+            }
+        });
+        Chat { settings: Arc::new(settings.clone()), boards, shared }
+    }
+
+    /// With nothing kept and nothing swept.
+    #[cfg(test)]
+    pub(super) fn alone(settings: &settings::Chat) -> Chat {
+        Chat { settings: Arc::new(settings.clone()), boards: Arc::default(), shared: None }
+    }
+
+    /// A call begins.
+    pub(super) fn talk(&self) -> Talk {
+        let board = self.shared.as_deref().map_or_else(|| self.boards.open(), Board::clone);
+        let bucket = self.settings.rate.map(|rate| Bucket::new(rate, Instant::now()));
+        Talk { settings: self.settings.clone(), board, bucket }
     }
 }
 
 /// One call's side of the conversation.
 #[derive(Debug)]
 pub(super) struct Talk {
-    settings: settings::Chat,
-    kept: Arc<Kept>,
-    /// This call's own notes, where notes are not shared.
-    own: Option<Notes>,
+    settings: Arc<settings::Chat>,
+    board: Board,
     bucket: Option<Bucket>,
 }
 
 impl Talk {
-    /// A call begins.
-    pub(super) fn new(settings: &settings::Chat, kept: Arc<Kept>) -> Talk {
-        let own = (settings.scope == Scope::Stream).then(|| Notes::new(kept.ledger.clone()));
-        let bucket = settings.rate.map(|rate| Bucket::new(rate, Instant::now()));
-        Talk { settings: settings.clone(), kept, own, bucket }
-    }
-
     /// Leaves a note, and answers with what was kept at its place, oldest first.
     pub(super) fn leave(&mut self, note: RouteNote) -> Result<Vec<Arc<RouteNote>>, Status> {
         let now = Instant::now();
@@ -66,14 +120,7 @@ impl Talk {
         if note.message.len() as u64 > keep.note.0 {
             return Err(Status::invalid_argument(format!("a note's message has at most {}", keep.note)));
         }
-        let mut shared;
-        let notes = match &mut self.own {
-            Some(own) => own,
-            None => {
-                shared = self.kept.shared();
-                shared.get_or_insert_with(|| Notes::new(self.kept.ledger.clone()))
-            }
-        };
+        let mut notes = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         notes.leave(note, keep, self.settings.send_back, now).map_err(|refused| {
             Status::resource_exhausted(match refused {
                 Refused::Places => "notes are kept at as many places as they may be; known places still take notes",

@@ -3,7 +3,7 @@
 //! | bound | what happens at it |
 //! |---|---|
 //! | notes of a place | the place's oldest is dropped |
-//! | age | forgotten: at once where it is read, within an eighth of the age elsewhere |
+//! | age | forgotten: at once where it is read, within an eighth of the age (a second, at least) elsewhere |
 //! | places, in all | a new place is refused; known ones still take notes |
 //! | memory, in all | a new place is refused; a known one drops its oldest to make room |
 
@@ -93,9 +93,6 @@ impl Notes {
         send_back: bool,
         now: Instant,
     ) -> Result<Vec<Arc<RouteNote>>, Refused> {
-        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= (keep.age.0 / 8).max(SHORTEST_SWEEP)) {
-            self.sweep(keep, now);
-        }
         let at = place(note.location);
         if self.places.contains_key(&at) {
             self.make_room(at, &note, keep, now)?;
@@ -153,7 +150,7 @@ impl Notes {
     }
 
     /// Forgets everything too old, and every place that is left empty.
-    fn sweep(&mut self, keep: &Keep, now: Instant) {
+    pub(super) fn sweep(&mut self, keep: &Keep, now: Instant) {
         self.swept = Some(now);
         let ledger = &self.ledger;
         self.places.retain(|_, queue| {

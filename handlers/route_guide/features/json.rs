@@ -20,10 +20,10 @@ const MOST_PROBLEMS: usize = 20;
 
 /// One feature as written.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a feature: an object with a location and a name")]
 pub(crate) struct Entry {
     /// What it is called; may be left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) name: String,
     /// Where it is.
     pub(crate) location: Location,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
 
 /// Where a feature is, in E7: degrees times ten million.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a location: an object with a latitude and a longitude")]
 pub(crate) struct Location {
     /// North is positive.
     #[serde(deserialize_with = "e7")]
@@ -39,6 +39,11 @@ pub(crate) struct Location {
     /// East is positive.
     #[serde(deserialize_with = "e7")]
     pub(crate) longitude: i32,
+}
+
+/// Null is the default, as the protobuf JSON mapping has it.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// An int32 as the protobuf JSON mapping takes it: a number, or one in a string.
@@ -50,6 +55,10 @@ fn e7<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a coordinate in E7: a whole number such as 407838351")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<i32, E> {
+            Ok(0)
         }
 
         fn visit_i64<E: de::Error>(self, number: i64) -> Result<i32, E> {
@@ -161,6 +170,7 @@ mod tests {
         let b = format!("{{\"feature\":{a}}}");
         assert_eq!(names(a), ["here", ""]);
         assert_eq!(names(&b), ["here", ""]);
+        assert_eq!(names(r#"[{"location":{"latitude":null},"name":null}]"#), [""], "null is the default");
     }
 
     #[test]
