@@ -105,6 +105,35 @@ async fn a_client_without_a_certificate_is_welcome_where_none_is_required() {
 }
 
 #[test]
+fn probes_know_the_host_by_its_authority() {
+    let authority = Authority::new("one");
+    let host = host(&authority, MUTUAL);
+    let (certificate, key) = authority.pair("client", 2).write(host.folder(), "client");
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let ca = host.folder().join("ca.pem");
+    let ca = ca.to_str().unwrap();
+    let probe = |flags: &[&str]| ostler(&[&["probe", host.address(), "--timeout", "10s"], flags].concat());
+    let known = ["--tls", "--ca", ca, "--name", HOST, "--certificate", certificate, "--key", key];
+    assert_eq!(stdout(&probe(&known)), "status: SERVING\n");
+    let by_address = ["--tls", "--ca", ca, "--certificate", certificate, "--key", key];
+    assert_eq!(stdout(&probe(&by_address)), "status: SERVING\n", "its address is in the certificate too");
+    let another = ["--tls", "--ca", ca, "--name", "another.test", "--certificate", certificate, "--key", key];
+    assert_eq!(probe(&another).status.code(), Some(2));
+    // Where the client learns of a refusal only when it speaks, it is the call that fails.
+    for flags in [&["--tls", "--ca", ca, "--name", HOST][..], &[]] {
+        assert!([Some(2), Some(3)].contains(&probe(flags).status.code()), "{flags:?}");
+    }
+    for flags in [&["--tls"][..], &["--ca", ca], &["--tls", "--ca", ca, "--key", key]] {
+        assert_eq!(probe(flags).status.code(), Some(2), "{flags:?}");
+    }
+    let Some(program) = tool("GRPC_HEALTH_PROBE") else { return };
+    let theirs = ["-addr", host.address(), "-tls", "-tls-ca-cert", ca, "-tls-server-name", HOST];
+    let mine = ["-tls-client-cert", certificate, "-tls-client-key", key];
+    assert!(run(&program, &[&theirs[..], &mine].concat()).status.success());
+    assert!(!run(&program, &theirs).status.success());
+}
+
+#[test]
 fn python_speaks_to_it_over_tls() {
     let Some(python) = tool("PYTHON") else { return };
     let authority = Authority::new("one");
