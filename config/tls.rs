@@ -1,9 +1,9 @@
 //! `tls:`: how connections are encrypted, and who may make them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What every TCP address shows that is not `plaintext`. The files are watched,
 /// and a changed pair is taken up whole or not at all.
@@ -13,6 +13,7 @@ pub struct Tls {
     /// A PEM file: the host's certificate, and below it those that lead to its authority.
     pub certificate: PathBuf,
     /// A PEM file: the certificate's private key.
+    #[serde(serialize_with = "named")]
     pub key: PathBuf,
     /// Who may connect; without it, anyone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,4 +33,11 @@ pub struct Clients {
 
 fn yes() -> bool {
     true
+}
+
+/// Shows a key's file, and not a key that was pasted in its place: a build
+/// refuses that, and `show` builds nothing.
+fn named<S: Serializer>(key: &Path, to: S) -> Result<S::Ok, S::Error> {
+    let name = key.to_string_lossy();
+    to.serialize_str(if name.contains("-----BEGIN") { "…" } else { &name })
 }

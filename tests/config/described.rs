@@ -58,6 +58,12 @@ fn each_value_is_shown_with_where_it_came_from() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_file_is_not_shown() {
+    let shown = show(folder().join("tls-key-written-out.yaml").to_str().unwrap());
+    assert!(shown.contains("key: \"…\"") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn a_bad_file_is_told_and_not_shown() {
     let output = ostler(&["show", folder().join("no-is-text.yaml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
