@@ -23,8 +23,8 @@ pub struct Limits {
     pub connections: NonZeroU32,
     /// Connections open from one IP address.
     pub connections_per_ip: NonZeroU32,
-    /// How long a new connection may take to its first settings, and a call to
-    /// the end of its headers.
+    /// How long a new connection may take to its first settings, TLS included,
+    /// and a call to the end of its headers.
     pub handshake: Period,
     /// Calls open at one time on one connection; clients wait for a place.
     pub calls_per_connection: NonZeroU32,

@@ -8,6 +8,11 @@ use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+
+use super::problem::{Problem, Problems};
+use super::section::Section;
+use super::values::Tree;
 
 /// A socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,12 +63,25 @@ impl fmt::Display for Address {
 }
 
 /// One address with what holds there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Where.
     pub address: Address,
-    /// Whether the operator accepts that an address others can reach is not encrypted.
+    /// Whether it is not encrypted, `tls` or not, and whoever can reach it.
     pub plaintext: bool,
+    /// What is to be had there.
+    pub serves: Serves,
+}
+
+/// What is to be had at an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Serves {
+    /// Every service.
+    #[default]
+    All,
+    /// Health alone, for probes that speak no TLS.
+    Health,
 }
 
 /// Every address, at least one.
@@ -72,20 +90,57 @@ pub struct Listen(pub Vec<Listener>);
 
 impl Default for Listen {
     fn default() -> Self {
-        Listen(vec![Listener { address: Address::Tcp(([127, 0, 0, 1], 50051).into()), plaintext: false }])
+        Listen(vec![Listener {
+            address: Address::Tcp(([127, 0, 0, 1], 50051).into()),
+            plaintext: false,
+            serves: Serves::All,
+        }])
+    }
+}
+
+impl Listen {
+    /// The listener at an address, of several the one of that number: port 0
+    /// may be listed more than once.
+    pub fn find(&self, address: &Address, number: usize) -> Option<&Listener> {
+        self.0.iter().filter(|listener| listener.address == *address).nth(number)
+    }
+
+    /// Each listener with its number among those of its address.
+    pub fn numbered(&self) -> impl Iterator<Item = (&Listener, usize)> {
+        self.0.iter().enumerate().map(|(at, listener)| {
+            (listener, self.0[..at].iter().filter(|earlier| earlier.address == listener.address).count())
+        })
     }
 }
 
 impl Listener {
-    fn new<E: de::Error>(address: &str, plaintext: bool) -> Result<Listener, E> {
-        let address: Address = address.parse().map_err(E::custom)?;
-        if !address.is_local() && !plaintext {
-            return Err(E::custom(format_args!(
-                "`{address}` can be reached from other machines and is not encrypted\n\
-                 if that is meant, write `{{ address: \"{address}\", plaintext: true }}`"
-            )));
+    /// Whether connections to it are encrypted where there is `tls`. A Unix
+    /// socket's peers are of this machine, and need none.
+    pub fn is_encrypted(&self) -> bool {
+        !self.plaintext && matches!(self.address, Address::Tcp(_))
+    }
+}
+
+/// Finds fault with every address that others can reach, where nothing encrypts
+/// it and the operator has not said that this is meant. What else is wrong with
+/// the file makes no difference to that.
+pub(super) fn exposed(root: &Section, problems: &mut Problems) {
+    // What is said of it and does not fit is told by whoever reads it.
+    if root.part("tls").is_some_and(|tls| !matches!(tls.tree, Tree::Scalar(Value::Null))) {
+        return;
+    }
+    let Some(listen) = root.part("listen") else { return };
+    let items = (0..).map_while(|at| listen.part(at)).collect::<Vec<_>>();
+    let listeners = if items.is_empty() { vec![listen] } else { items };
+    for section in listeners {
+        let Ok(Listener { address, plaintext: false, serves }) = section.read::<Listener>() else { continue };
+        if !address.is_local() {
+            let serves = if serves == Serves::Health { ", serves: health" } else { "" };
+            let problem = Problem::new(format!("`{address}` can be reached from other machines and is not encrypted"))
+                .help("encrypt it: `tls: { certificate: server.pem, key: server.key }`")
+                .help(format!("if that is meant, write `{{ address: \"{address}\", plaintext: true{serves} }}`"));
+            problems.push(section.problem(problem));
         }
-        Ok(Listener { address, plaintext })
     }
 }
 
@@ -95,6 +150,8 @@ struct Spelled {
     address: String,
     #[serde(default)]
     plaintext: bool,
+    #[serde(default)]
+    serves: Serves,
 }
 
 struct OneListener;
@@ -103,16 +160,18 @@ impl<'de> de::Visitor<'de> for OneListener {
     type Value = Listener;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address, or a map of `address` and `plaintext`")
+        f.write_str("an address, or a map of `address`, `plaintext` and `serves`")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Listener, E> {
-        Listener::new(text, false)
+        let address = text.parse().map_err(E::custom)?;
+        Ok(Listener { address, plaintext: false, serves: Serves::All })
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Listener, A::Error> {
-        let Spelled { address, plaintext } = Spelled::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Listener::new(&address, plaintext)
+        let Spelled { address, plaintext, serves } = Spelled::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        let address = address.parse().map_err(de::Error::custom)?;
+        Ok(Listener { address, plaintext, serves })
     }
 }
 
@@ -181,11 +240,11 @@ impl<'de> Deserialize<'de> for Listen {
 
 impl Serialize for Listen {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(
-            self.0
-                .iter()
-                .map(|listener| Shown { address: listener.address.to_string(), plaintext: listener.plaintext }),
-        )
+        to.collect_seq(self.0.iter().map(|Listener { address, plaintext, serves }| Shown {
+            address: address.to_string(),
+            plaintext: *plaintext,
+            serves: Some(*serves).filter(|serves| *serves != Serves::All),
+        }))
     }
 }
 
@@ -193,6 +252,8 @@ impl Serialize for Listen {
 struct Shown {
     address: String,
     plaintext: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serves: Option<Serves>,
 }
 
 impl JsonSchema for Listen {
@@ -201,14 +262,18 @@ impl JsonSchema for Listen {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // What is reached from elsewhere has to say so, in the longer form.
+        let address = serde_json::json!({
+            "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$",
+            "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock",
+        });
         let one = serde_json::json!({ "anyOf": [
-            { "type": "string", "pattern": r"^((localhost|127(\.[0-9]+){3}|\[[0:]*1\]):[0-9]{1,5}|unix:.+)$",
-                "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
+            address,
             { "type": "object", "additionalProperties": false, "required": ["address"], "properties": {
-                "address": { "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$" },
+                "address": address,
                 "plaintext": { "type": "boolean", "default": false,
-                    "description": "Accept an address other machines can reach without encryption." },
+                    "description": "Do not encrypt, `tls` or not, and whoever can reach the address." },
+                "serves": { "enum": ["all", "health"], "default": "all",
+                    "description": "What is to be had there: every service, or health alone." },
             } },
         ] });
         json_schema!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })

@@ -24,6 +24,7 @@ mod secret;
 mod section;
 mod shape;
 mod source;
+mod tls;
 mod typed;
 pub mod units;
 mod values;
@@ -34,13 +35,14 @@ use std::sync::Arc;
 
 pub use entry::Entry;
 pub use limits::Limits;
-pub use listen::{Address, Listen, Listener};
+pub use listen::{Address, Listen, Listener, Serves};
 pub use place::{Path, Place, Segment};
 pub use problem::{Problem, Problems, closest};
 pub use secret::Secret;
 pub use section::Section;
 pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown};
 pub use source::Sources;
+pub use tls::{Clients, Tls};
 
 use outline::{Content, Mark, Node, Outline};
 use serde_json::Value;
@@ -260,6 +262,7 @@ fn parse(
     for problem in shape.limits.problems() {
         problems.push(text.locate(problem));
     }
+    listen::exposed(&root, &mut problems);
     let services = match services {
         Some(services) => entry::entries(services, &text, &mut problems),
         // A file says only what differs from the built-in one.

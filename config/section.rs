@@ -61,6 +61,13 @@ impl Section {
         Err(problems)
     }
 
+    /// The part at a key or an index, where there is one.
+    pub(super) fn part(&self, step: impl Into<Segment>) -> Option<Section> {
+        let step = step.into();
+        let tree = self.tree.at(std::slice::from_ref(&step))?.clone();
+        Some(Section { tree, path: self.path.then(step), text: self.text.clone() })
+    }
+
     /// A problem of this section's, with its place.
     pub fn problem(&self, problem: Problem) -> Problem {
         self.text.locate(problem.below(&self.path))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 use super::listen::Listen;
+use super::tls::Tls;
 use super::units::Period;
 
 /// The top level, but for `services`.
@@ -15,6 +16,9 @@ use super::units::Period;
 pub struct Shape {
     /// Where to be reached: an address, or a list. A port of 0 lets the system choose.
     pub listen: Listen,
+    /// How connections are encrypted; without it, none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Read entry by entry, each by its own plugin; known here so that a
     /// misspelling of it is told as one.
     #[serde(skip_serializing)]

@@ -17,15 +17,18 @@ use tonic::server::{Grpc, StreamingService};
 use tonic::{Status, Streaming};
 
 use super::mount::{Request, Response, Route};
+use super::peer::Peer;
 
 /// The answers of one call, in order; an error ends the call with its status.
 pub type Messages = Pin<Box<dyn Stream<Item = Result<DynamicMessage, Status>> + Send>>;
 
-/// One call: which method, with what metadata, and the requests as they come.
+/// One call: which method, whose, with what metadata, and the requests as they come.
 #[derive(Debug)]
 pub struct Conversation {
     /// The method called, with its request and response types.
     pub method: MethodDescriptor,
+    /// Who calls.
+    pub peer: Peer,
     /// The call's metadata.
     pub metadata: MetadataMap,
     /// The requests; one where the client does not stream.
@@ -79,9 +82,10 @@ impl<D: Dynamic> StreamingService<DynamicMessage> for OneCall<D> {
     type Future = std::future::Ready<Result<tonic::Response<Messages>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<DynamicMessage>>) -> Self::Future {
-        let (metadata, _, requests) = request.into_parts();
+        let (metadata, mut extensions, requests) = request.into_parts();
+        let peer = extensions.remove().unwrap_or_default();
         let streams = self.method.is_server_streaming();
-        let messages = self.behaviour.call(Conversation { method: self.method.clone(), metadata, requests });
+        let messages = self.behaviour.call(Conversation { method: self.method.clone(), peer, metadata, requests });
         let messages = if streams { messages } else { exactly_one(messages) };
         std::future::ready(Ok(tonic::Response::new(messages)))
     }

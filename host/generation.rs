@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost_reflect::MethodDescriptor;
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 
+use super::listen::tls;
 use super::mount::{Mount, Route};
 use super::plugin::Build;
 use super::reflection::Index;
@@ -43,6 +45,8 @@ pub struct Generation {
     pub document: Document,
     services: HashMap<String, Mounted>,
     index: Index,
+    /// What connections are encrypted by, where they are.
+    encryption: Option<Arc<ServerConfig>>,
     /// Dropped with the generation, and its tasks aborted.
     _tasks: Vec<JoinSet<()>>,
 }
@@ -58,7 +62,7 @@ impl Generation {
     pub(super) fn empty(document: Document) -> Result<Generation, Problems> {
         let mut index = Index::default();
         index.add_hosts_own()?;
-        Ok(Generation { number: 0, document, services: HashMap::new(), index, _tasks: Vec::new() })
+        Ok(Generation { number: 0, document, services: HashMap::new(), index, encryption: None, _tasks: Vec::new() })
     }
 
     /// Builds every plan at the same time, then puts the mounts together. Every
@@ -111,10 +115,16 @@ impl Generation {
             let methods = service.methods().map(kind).collect();
             services.insert(entry.name, Mounted { route, methods, largest_message, health });
         }
+        let encryption = problems.take(encryption(&mut document).await).flatten();
         let sources = document.sources.clone();
         problems
-            .or(Generation { number, document, services, index, _tasks: tasks })
+            .or(Generation { number, document, services, index, encryption, _tasks: tasks })
             .map_err(|problems| Failure { problems, sources })
+    }
+
+    /// What connections are encrypted by, where they are.
+    pub(super) fn encryption(&self) -> Option<&Arc<ServerConfig>> {
+        self.encryption.as_ref()
     }
 
     /// The service of that name.
@@ -162,6 +172,20 @@ impl Generation {
     pub fn sources(&self) -> &Sources {
         &self.document.sources
     }
+}
+
+/// What a document has connections encrypted by; the files it names are read here.
+async fn encryption(document: &mut Document) -> Result<Option<Arc<ServerConfig>>, Problems> {
+    let Some(tls) = document.shape.tls.clone() else { return Ok(None) };
+    let base = document.base.clone();
+    let read = move || {
+        let mut sources = Sources::default();
+        (tls::configure(&tls, &base, &mut sources), sources)
+    };
+    let failed = |error| Problem::new(format!("the certificates cannot be read: {error}"));
+    let (configured, sources) = tokio::task::spawn_blocking(read).await.map_err(failed)?;
+    document.sources.extend(sources);
+    configured.map(Some).map_err(|problems| problems.map(|problem| document.problem(problem)))
 }
 
 /// A call's hold on its generation. The last one to go drops it where freeing

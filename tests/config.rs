@@ -27,6 +27,8 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("CANARY_NUMBER", "31415926"),
     ("CANARY_QUOTED", "s3\"c\\r3t"),
 ];
+/// The folders of what the bad files name.
+const BESIDE: [&str; 2] = ["certificates", "features"];
 /// Parts of those values, and of `features/secret.txt`, that would tell them.
 const CANARIES: [&str; 5] = ["s3cr3t", "canary-", "0.0.0.0:61234", "31415926", "s3\"c"];
 
@@ -142,11 +144,12 @@ async fn refused(host: &Ostler, mark: usize, client: &mut Client, name: &str) {
 #[tokio::test]
 async fn a_running_host_refuses_every_bad_file_and_serves_on() {
     let host = running();
-    let beside = host.folder().join("features");
-    std::fs::create_dir(&beside).unwrap();
-    for entry in std::fs::read_dir(folder().join("features")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, beside.join(path.file_name().unwrap())).unwrap();
+    for beside in BESIDE {
+        std::fs::create_dir(host.folder().join(beside)).unwrap();
+        for entry in std::fs::read_dir(folder().join(beside)).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, host.folder().join(beside).join(path.file_name().unwrap())).unwrap();
+        }
     }
     let mut client = Client::connect(host.address()).await;
     for name in names() {
@@ -156,7 +159,10 @@ async fn a_running_host_refuses_every_bad_file_and_serves_on() {
         for (place, message) in places_and_messages(&expected(&name)) {
             // The same words at the same place, of the files as this host names them.
             let place = place.replace(&format!("{name}.yaml"), host.file().to_str().unwrap());
-            let line = format!("{place}: {message}").replace("./features", beside.to_str().unwrap());
+            let mut line = format!("{place}: {message}");
+            for beside in BESIDE {
+                line = line.replace(&format!("./{beside}"), host.folder().join(beside).to_str().unwrap());
+            }
             host.wait_for(mark, &line);
         }
     }

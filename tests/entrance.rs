@@ -12,7 +12,7 @@ use crate::support::wire::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, PING, PREFACE, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, Wire, block, call, exchange, frame, framed,
 };
-use crate::support::{Ostler, PATIENCE, start, stdout};
+use crate::support::{Ostler, PATIENCE, Starter, start, stdout};
 
 const UNIMPLEMENTED: u8 = 12;
 const INTERNAL: u8 = 13;
@@ -293,18 +293,18 @@ async fn connections_over_the_limit_are_closed_at_once() {
 }
 
 /// A host with more features than any buffer between it and a client holds.
-fn large(settings: &str) -> Ostler {
+pub fn large(with: Starter, settings: &str) -> Ostler {
     let name = "x".repeat(200);
     let entries: Vec<String> =
         (0..20_000).map(|at| format!(r#"{{"name":"{name}","location":{{"latitude":{at}}}}}"#)).collect();
-    crate::support::Starter::default().file("large.json", &format!("[{}]", entries.join(","))).start(&format!(
+    with.file("large.json", &format!("[{}]", entries.join(","))).start(&format!(
         "{settings}services: {{ routeguide.RouteGuide: {{ handler: {{ route_guide: {{ features: {{ file: large.json }} }} }} }} }}\n"
     ))
 }
 
 #[tokio::test]
 async fn an_answer_nobody_takes_is_given_up() {
-    let host = large("limits: { write_stall: 300ms }\n");
+    let host = large(Starter::default(), "limits: { write_stall: 300ms }\n");
     let mut client = Client::connect(host.address()).await;
     client.get_feature(point(0, 0)).await.unwrap();
     let before = sockets_of(&host);
@@ -319,18 +319,8 @@ async fn an_answer_nobody_takes_is_given_up() {
     let reset = std::iter::from_fn(|| wire.next()).find(|(kind, ..)| *kind == RST_STREAM);
     assert_eq!(reset.map(|(_, _, stream, _)| stream), Some(1), "the stream is reset and the connection lives");
     drop(wire);
-    // Windows as wide as they come, and nothing is read off the socket.
-    let wide = frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
-    let more = frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
     let mut wire = Wire::connect(host.address());
-    assert!(wire.send(&[PREFACE, &wide, &more].concat()));
-    for stream in 0..20u32 {
-        let list = [
-            frame(HEADERS, END_HEADERS, stream * 2 + 1, &block("/routeguide.RouteGuide/ListFeatures")),
-            frame(DATA, END_STREAM, stream * 2 + 1, &framed(0, &world().encode_to_vec())),
-        ];
-        wire.send(&list.concat());
-    }
+    assert!(wire.send(&greedy()));
     let deadline = std::time::Instant::now() + PATIENCE;
     while sockets_of(&host) > before {
         client.get_feature(point(0, 0)).await.unwrap();
@@ -340,7 +330,21 @@ async fn an_answer_nobody_takes_is_given_up() {
 }
 
 /// Open sockets of the host.
-fn sockets_of(host: &Ostler) -> usize {
+/// A client that asks for all there is twenty times, with windows as wide as
+/// they come.
+pub fn greedy() -> Vec<u8> {
+    let wide = frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    let more = frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+    let lists = (0..20).flat_map(|call| {
+        [
+            frame(HEADERS, END_HEADERS, call * 2 + 1, &block("/routeguide.RouteGuide/ListFeatures")),
+            frame(DATA, END_STREAM, call * 2 + 1, &framed(0, &world().encode_to_vec())),
+        ]
+    });
+    [PREFACE.to_vec(), wide, more].into_iter().chain(lists).flatten().collect()
+}
+
+pub fn sockets_of(host: &Ostler) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", host.pid()))
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())

@@ -17,4 +17,5 @@ mod rooms;
 mod route_guide;
 mod swap;
 mod third_party;
+mod tls;
 mod upstream;

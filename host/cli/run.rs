@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
-use crate::config::{BUILT_IN_NAME, Document, Problem, Problems};
+use crate::config::{Address, BUILT_IN_NAME, Document, Problem, Problems, Serves, Tls};
 use crate::host::listen::{Front, Workers};
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
@@ -141,15 +141,32 @@ fn announce(document: &Document, front: &Front, human: bool) {
     }
     let from = if document.file == BUILT_IN_NAME { "the built-in configuration" } else { &document.file };
     eprintln!("ostler {} serves {from}", env!("CARGO_PKG_VERSION"));
-    for address in &addresses {
-        eprintln!("  on  {address}");
+    let shape = &document.shape;
+    for (address, listener) in front.listeners(&shape.listen) {
+        let encrypted = shape.tls.is_some() && listener.is_encrypted();
+        let health = listener.serves == Serves::Health;
+        eprintln!(
+            "  on  {address}{}{}",
+            if encrypted { ", TLS" } else { "" },
+            if health { ", health only" } else { "" }
+        );
     }
     for service in &services {
         eprintln!("  has {service}");
     }
-    if let Some(address) = addresses.first() {
-        let unix = if address.starts_with("unix:") { "-unix " } else { "" };
-        eprintln!("  try grpcurl -plaintext {unix}{} list", address.trim_start_matches("unix:"));
+    if let Some((address, listener)) = front.listeners(&shape.listen).find(|(_, at)| at.serves == Serves::All) {
+        let flags = match &shape.tls {
+            Some(Tls { clients: Some(clients), .. }) if listener.is_encrypted() && clients.require => {
+                "-cacert CA.pem -cert YOU.pem -key YOU.key"
+            }
+            Some(_) if listener.is_encrypted() => "-cacert CA.pem",
+            _ => "-plaintext",
+        };
+        let (unix, address) = match address {
+            Address::Tcp(address) => ("", address.to_string()),
+            Address::Unix(path) => ("-unix ", path.display().to_string()),
+        };
+        eprintln!("  try grpcurl {flags} {unix}{address} list");
     }
 }
 

@@ -36,6 +36,7 @@ use super::health::Health;
 use super::mount::{Request, Response};
 use super::reflection::Reflection;
 use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
+use crate::config::Serves;
 use crate::proto::health::health_server::HealthServer;
 use answer::{Bound, Held};
 use framing::{Cardinality, Framing};
@@ -107,11 +108,12 @@ impl Entrance {
         self.0.current.borrow().clone()
     }
 
-    /// Answers one call of a connection, which counts it by `in_flight` and
-    /// follows its answer by `progress`.
+    /// Answers one call of a connection, which says what is to be had there,
+    /// counts it by `in_flight` and follows its answer by `progress`.
     pub(super) async fn call<B>(
         self,
         request: http::Request<B>,
+        serves: Serves,
         in_flight: Counted,
         progress: Arc<Progress>,
     ) -> http::Response<Answer>
@@ -122,7 +124,7 @@ impl Entrance {
         let largest = hold.generation().document.shape.limits.answer.0;
         let mut held = Held { in_flight, place: None, hold: None };
         let mut bound = Bound::new(self.0.ending.clone());
-        let answered = self.answer(request, hold.generation(), &mut held, &mut bound).await;
+        let answered = self.answer(request, serves, hold.generation(), &mut held, &mut bound).await;
         let framing = answered.is_ok().then(|| Framing::new(Cardinality::Many, largest));
         let response = answered.unwrap_or_else(Refusal::into_response);
         // Only a mounted service's answer holds the generation: a Watch that
@@ -134,6 +136,7 @@ impl Entrance {
     async fn answer<B>(
         self,
         request: http::Request<B>,
+        serves: Serves,
         generation: &Generation,
         held: &mut Held,
         bound: &mut Bound,
@@ -153,7 +156,7 @@ impl Entrance {
             }
         };
         let (service, method) = admitted.names();
-        let Way { to, cardinality, largest, cap } = find(generation, service, method)?;
+        let Way { to, cardinality, largest, cap } = find(generation, serves, service, method)?;
         if matches!(to, To::Mounted(_)) {
             let place = Counted::one_of(&self.0.calls, limits.calls.get() as usize);
             held.place = Some(place.ok_or_else(|| Refusal::Grpc(overloaded()))?);
@@ -203,10 +206,11 @@ async fn drain<B: http_body::Body<Data = Bytes> + Unpin>(mut body: B) {
 }
 
 /// Where a call goes.
-fn find<'a>(generation: &'a Generation, service: &str, method: &str) -> Result<Way<'a>, Refusal> {
+fn find<'a>(generation: &'a Generation, serves: Serves, service: &str, method: &str) -> Result<Way<'a>, Refusal> {
     let own = |to, cardinality| Way { to, cardinality, largest: OWN_MESSAGE_BYTES, cap: None };
     match service {
         HEALTH if HEALTH_METHODS.contains(&method) => Ok(own(To::Health, Cardinality::One)),
+        _ if serves == Serves::Health && service != HEALTH => Err(Refusal::Grpc(no_such_service(service))),
         REFLECTION | REFLECTION_ALPHA if generation.reflects() && method == REFLECTION_METHOD => {
             Ok(own(To::Reflection, Cardinality::Many))
         }

@@ -17,9 +17,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::metered::{Metered, Stream};
-use crate::config::Limits;
-use crate::host::Entrance;
+use crate::config::{Limits, Serves};
 use crate::host::entrance::{Counted, Progress};
+use crate::host::{Entrance, Peer};
 
 /// h2 charges a small DATA frame 256 bytes against half the *connection*
 /// window until its handler reads it. A stream window of 64 KiB beside a
@@ -36,19 +36,33 @@ const PENDING_RESETS: usize = 20;
 /// GOAWAY; a peer that is not there never acknowledges it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// A connection as it was taken in.
+pub(super) struct Visit {
+    pub(super) entrance: Entrance,
+    pub(super) peer: Peer,
+    /// What is to be had where it came in.
+    pub(super) serves: Serves,
+    pub(super) limits: Limits,
+    /// When its first settings are due.
+    pub(super) deadline: Instant,
+    pub(super) stop: CancellationToken,
+}
+
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
-pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limits, stop: CancellationToken) {
+pub(super) async fn serve(stream: impl Stream, visit: Visit) {
+    let Visit { entrance, peer, serves, limits, deadline, stop } = visit;
     let calls = Arc::new(AtomicUsize::new(0));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let next = executor.next.clone();
     let count = calls.clone();
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        let call = entrance.clone().call(request, Counted::one(&count), progress);
+        let call = entrance.clone().call(request, serves, Counted::one(&count), progress);
         async move { Ok::<_, Infallible>(call.await) }
     });
-    let io = Metered::new(stream, limits.handshake.0, limits.write_stall.0);
+    let io = Metered::new(stream, limits.handshake.0, deadline);
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .timer(TokioTimer::new())

@@ -9,31 +9,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::Sleep;
 
+use super::clock::Clock;
 use super::meter::{Flood, Meter};
-
-/// A deadline that runs while something is awaited.
-struct Clock {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Clock {
-    fn new(limit: Duration) -> Clock {
-        Clock { limit, timer: None }
-    }
-
-    /// Runs while `awaited`, and is ready when it has run out.
-    fn poll(&mut self, awaited: bool, context: &mut Context<'_>) -> Poll<()> {
-        if !awaited {
-            self.timer = None;
-            return Poll::Pending;
-        }
-        let limit = self.limit;
-        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(context)
-    }
-}
 
 /// How long, and how far, a peer is listened to that is no longer answered.
 const LINGER: Duration = Duration::from_secs(1);
@@ -47,8 +25,6 @@ pub(super) struct Metered<T: Stream> {
     orderly: bool,
     meter: Meter,
     handshake: Clock,
-    stall: Clock,
-    stalled: bool,
 }
 
 /// What can be metered.
@@ -57,15 +33,11 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
 impl<T: Stream> Metered<T> {
-    pub(super) fn new(io: T, handshake: Duration, stall: Duration) -> Metered<T> {
-        Metered {
-            io: Some(io),
-            orderly: true,
-            meter: Meter::new(Instant::now()),
-            handshake: Clock::new(handshake),
-            stall: Clock::new(stall),
-            stalled: false,
-        }
+    /// A connection whose first settings are due at `deadline`, and the rest of
+    /// any call's headers within `handshake`.
+    pub(super) fn new(io: T, handshake: Duration, deadline: tokio::time::Instant) -> Metered<T> {
+        let handshake = Clock::running(handshake, deadline);
+        Metered { io: Some(io), orderly: true, meter: Meter::new(Instant::now()), handshake }
     }
 
     fn io(&mut self) -> io::Result<Pin<&mut T>> {
@@ -73,17 +45,9 @@ impl<T: Stream> Metered<T> {
     }
 
     fn overdue(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let checked = self.check(context);
-        self.orderly &= checked.is_ok();
-        checked
-    }
-
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.handshake.poll(self.meter.is_awaited(), context).is_ready() {
+            self.orderly = false;
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake or a call's headers took too long"));
-        }
-        if self.stall.poll(self.stalled, context).is_ready() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing of what it is sent"));
         }
         Ok(())
     }
@@ -95,7 +59,6 @@ impl<T: Stream> Metered<T> {
         sent: impl Iterator<Item = &'a [u8]>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.stalled = result.is_pending();
         match result {
             Poll::Pending => match self.overdue(context) {
                 Ok(()) => Poll::Pending,
@@ -110,7 +73,10 @@ impl<T: Stream> Metered<T> {
                 }
                 Poll::Ready(Ok(count))
             }
-            failed => failed,
+            failed => {
+                self.orderly = false;
+                failed
+            }
         }
     }
 }
@@ -172,12 +138,16 @@ impl<T: Stream> AsyncWrite for Metered<T> {
 /// that it is done, and listens for a moment to a peer that is not.
 impl<T: Stream> Drop for Metered<T> {
     fn drop(&mut self) {
-        let Some(mut io) = self.io.take().filter(|_| self.orderly) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(tokio::time::timeout(LINGER, async move {
-            if io.shutdown().await.is_ok() {
-                let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
-            }
-        }));
+        self.io.take().filter(|_| self.orderly).into_iter().for_each(linger);
     }
+}
+
+/// Says that the host is done, and listens for a moment.
+pub(super) fn linger(mut io: impl Stream) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    runtime.spawn(tokio::time::timeout(LINGER, async move {
+        if io.shutdown().await.is_ok() {
+            let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+        }
+    }));
 }

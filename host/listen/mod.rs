@@ -5,10 +5,12 @@
 //! sockets that a new configuration still names stay open through a reload.
 
 mod admission;
+mod clock;
 mod connection;
 mod meter;
 mod metered;
 mod socket;
+pub(super) mod tls;
 mod workers;
 
 use std::io;
@@ -16,14 +18,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Entrance, Host, Phase};
+use super::{Entrance, Host, Peer, Phase};
 use crate::config::{Address, Listen, Listener, Problem, Problems};
 use admission::Admission;
-use socket::Socket;
+use clock::Stall;
+use connection::{Visit, serve};
+use socket::{Socket, Stream};
 
 pub use workers::Workers;
 
@@ -34,9 +39,13 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// How long calls that were told to end may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Which listener a socket is for: its address, and its number among those of
+/// that address. How it is served is the current generation's to say.
+type Which = (Address, usize);
+
 /// One open socket and its accept loop.
 struct Open {
-    listener: Listener,
+    which: Which,
     bound: Address,
     stop: CancellationToken,
 }
@@ -56,7 +65,7 @@ pub struct Front {
 
 /// Sockets bound for a configuration that is not installed yet.
 #[derive(Debug, Default)]
-pub struct Prepared(Vec<(Listener, Socket)>);
+pub struct Prepared(Vec<(Which, Socket)>);
 
 impl std::fmt::Debug for Front {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,8 +93,9 @@ impl Front {
     pub async fn prepare(&self, listen: &Listen, base: &Path) -> Result<Prepared, Problems> {
         let mut problems = Problems::default();
         let mut prepared = Prepared::default();
-        for (at, listener) in listen.0.iter().enumerate() {
-            if self.open.iter().any(|open| open.listener.address == listener.address) {
+        for (at, (listener, number)) in listen.numbered().enumerate() {
+            let which = (listener.address.clone(), number);
+            if self.open.iter().any(|open| open.which == which) {
                 continue;
             }
             let bound = Socket::bind(&listener.address, base).await.map_err(|error| {
@@ -100,7 +110,7 @@ impl Front {
                     .within(at)
                     .within("listen")
             });
-            prepared.0.extend(problems.take(bound).map(|socket| (listener.clone(), socket)));
+            prepared.0.extend(problems.take(bound).map(|socket| (which, socket)));
         }
         problems.or(prepared)
     }
@@ -109,16 +119,18 @@ impl Front {
     /// asked for; connections that came from there finish their calls.
     pub fn commit(&mut self, listen: &Listen, prepared: Prepared) {
         self.open.retain(|open| {
-            let wanted = listen.0.iter().any(|listener| listener.address == open.listener.address);
+            let (address, number) = &open.which;
+            let wanted = listen.find(address, *number).is_some();
             if !wanted {
                 open.stop.cancel();
             }
             wanted
         });
-        for (listener, socket) in prepared.0 {
+        for (which, socket) in prepared.0 {
             let stop = self.drain.child_token();
             let bound = socket.address();
             let accepting = Accepting {
+                which: which.clone(),
                 socket,
                 entrance: self.entrance.clone(),
                 admission: self.admission.clone(),
@@ -127,13 +139,20 @@ impl Front {
                 stop: stop.clone(),
             };
             self.connections.spawn(accepting.run());
-            self.open.push(Open { listener, bound, stop });
+            self.open.push(Open { which, bound, stop });
         }
     }
 
     /// Where it can be reached, ports as the system chose them.
     pub fn addresses(&self) -> Vec<Address> {
         self.open.iter().map(|open| open.bound.clone()).collect()
+    }
+
+    /// As [`addresses`](Self::addresses), each with the listener that asked for it.
+    pub(super) fn listeners<'a>(&'a self, listen: &'a Listen) -> impl Iterator<Item = (&'a Address, &'a Listener)> {
+        self.open.iter().filter_map(|Open { which: (address, number), bound, .. }| {
+            listen.find(address, *number).map(|listener| (bound, listener))
+        })
     }
 
     /// Stops: says NOT_SERVING, keeps answering for a while, then takes no more
@@ -157,6 +176,7 @@ impl Front {
 
 /// One socket's accept loop.
 struct Accepting {
+    which: Which,
     socket: Socket,
     entrance: Entrance,
     admission: Admission,
@@ -188,23 +208,59 @@ impl Accepting {
     }
 
     /// Serves a connection, or closes it at once where there are too many.
-    fn take(&self, stream: socket::Stream) {
-        let limits = self.entrance.current().document.shape.limits.clone();
-        let Some(admitted) = self.admission.admit(stream.peer(), &limits) else {
+    fn take(&self, stream: Stream) {
+        let generation = self.entrance.current();
+        let (address, number) = &self.which;
+        // The socket of a listener that has just been given up is about to close.
+        let Some(listener) = generation.document.shape.listen.find(address, *number) else { return };
+        let limits = &generation.document.shape.limits;
+        let peer = stream.peer();
+        let Some(admitted) = self.admission.admit(peer.map(|peer| peer.ip()), limits) else {
             tracing::debug!("a connection over the limit was closed");
             return;
         };
         let Some((runtime, place)) = self.workers.deal() else { return };
         let Ok(stream) = stream.leave() else { return };
-        let (entrance, stop) = (self.entrance.clone(), self.stop.clone());
+        let visit = Visit {
+            entrance: self.entrance.clone(),
+            peer: Peer::new(peer, []),
+            serves: listener.serves,
+            limits: limits.clone(),
+            deadline: Instant::now() + limits.handshake.0,
+            stop: self.stop.clone(),
+        };
+        let encryption = generation.encryption().filter(|_| listener.is_encrypted()).cloned();
         let served = async move {
+            let stall = visit.limits.write_stall.0;
             match stream.enter() {
-                Ok(socket::Stream::Tcp(stream)) => connection::serve(stream, entrance, limits, stop).await,
-                Ok(socket::Stream::Unix(stream)) => connection::serve(stream, entrance, limits, stop).await,
+                Ok(Stream::Tcp(stream)) => {
+                    let stream = Stall::new(stream, stall);
+                    match encryption {
+                        Some(encryption) => encrypted(stream, encryption, visit).await,
+                        None => serve(stream, visit).await,
+                    }
+                }
+                Ok(Stream::Unix(stream)) => serve(Stall::new(stream, stall), visit).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be handed to its worker"),
             }
             drop((admitted, place));
         };
         self.connections.spawn_on(served, &runtime);
+    }
+}
+
+/// Serves a connection once hands are shaken, if that comes about in time.
+async fn encrypted(stream: impl metered::Stream, encryption: Arc<ServerConfig>, visit: Visit) {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout_at(visit.deadline, tls::accept(stream, encryption)) => shaken,
+        () = visit.stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let peer = Peer::new(visit.peer.address(), tls::certificates(&stream));
+            serve(stream, Visit { peer, ..visit }).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }

@@ -1,7 +1,7 @@
 //! One listening socket, TCP or Unix.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -23,9 +23,9 @@ pub(super) enum Stream {
 
 impl Stream {
     /// The peer's address, where it has one.
-    pub(super) fn peer(&self) -> Option<IpAddr> {
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
         match self {
-            Stream::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
             Stream::Unix(_) => None,
         }
     }

@@ -58,6 +58,12 @@ fn each_value_is_shown_with_where_it_came_from() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_file_is_not_shown() {
+    let shown = show(folder().join("tls-key-written-out.yaml").to_str().unwrap());
+    assert!(shown.contains("key: \"…\"") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn a_bad_file_is_told_and_not_shown() {
     let output = ostler(&["show", folder().join("no-is-text.yaml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
@@ -110,14 +116,14 @@ fn the_schema_is_one_object_that_names_every_section() {
     let sections: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         sections,
-        BTreeSet::from(["health", "limits", "listen", "log", "reflection", "reload", "services", "shutdown"])
+        BTreeSet::from(["health", "limits", "listen", "log", "reflection", "reload", "services", "shutdown", "tls"])
     );
 }
 
 /// Bad files that no schema can find fault with: what is wrong is lost once the
 /// text is values, or is in another file, or is more than a pattern can say.
 /// (So is what variables hold: those files are told by their names.)
-const BEYOND_SCHEMA: [&str; 21] = [
+const BEYOND_SCHEMA: [&str; 39] = [
     "duplicate-key",
     "duplicate-key-quoted",
     "duplicate-section",
@@ -136,14 +142,33 @@ const BEYOND_SCHEMA: [&str; 21] = [
     "limits-that-shut-everybody-out",
     "listen-plaintext-denied",
     "listen-port-too-large",
+    "listen-reaches-out",
+    "listen-reaches-out-v6",
     "listen-twice",
     "service-under-another-name",
     "tag-of-yaml",
+    "tls-certificate-and-key-swapped",
+    "tls-certificate-cut-off",
+    "tls-certificate-empty",
+    "tls-certificate-is-a-folder",
+    "tls-certificate-is-no-x509",
+    "tls-certificate-missing",
+    "tls-clients-ca-is-a-key",
+    "tls-clients-ca-is-no-x509",
+    "tls-clients-ca-missing",
+    "tls-everything-missing",
+    "tls-key-is-encrypted",
+    "tls-key-is-garbage",
+    "tls-key-of-another-certificate",
+    "tls-key-too-weak",
+    "tls-key-written-out",
+    "tls-null-encrypts-nothing",
 ];
 
 /// Good in every form that the shipped file is not.
 const VARIED: &str = "
-listen: [localhost:0, unix:ostler.sock, { address: \"${ADDRESS}\" }, { address: \"[::]:50052\", plaintext: true }]
+listen: [localhost:0, unix:ostler.sock, { address: \"${ADDRESS}\" }, { address: \"[::]:50052\", plaintext: true, serves: health }]
+tls: { certificate: \"${CERTIFICATE}\", key: tls.key, clients: { ca: ca.pem, require: \"${REQUIRE:-true}\" } }
 reflection: ${REFLECT}
 shutdown: { lame_duck: null, drain: \"${DRAIN:-5s}\" }
 services:

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use ostler::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummary};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -33,6 +33,12 @@ fn path(method: &str) -> PathAndQuery {
 impl Client {
     pub async fn connect(address: &str) -> Client {
         Client(Grpc::new(channel(address).await))
+    }
+
+    /// As [`connect`](Self::connect), to an address that is encrypted.
+    pub async fn connect_tls(address: &str, tls: ClientTlsConfig) -> Result<Client, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls)?;
+        Ok(Client(Grpc::new(endpoint.connect().await?)))
     }
 
     async fn ready(&mut self) -> Result<(), Status> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each subject uses its own part
 
+pub mod authority;
 pub mod client;
 pub mod tools;
 pub mod walk;
