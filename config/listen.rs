@@ -16,6 +16,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix socket's path.
     Unix(PathBuf),
+    /// Sockets that the service manager opened and passed on: those of a name, or all.
+    Systemd(Option<String>),
 }
 
 impl Address {
@@ -23,7 +25,17 @@ impl Address {
     fn is_local(&self) -> bool {
         match self {
             Address::Tcp(address) => address.ip().is_loopback(),
-            Address::Unix(_) => true,
+            // Where an inherited socket is bound is known when it is there.
+            Address::Unix(_) | Address::Systemd(_) => true,
+        }
+    }
+
+    /// Whether two addresses may be one socket. Port 0 is a new port each time.
+    fn meets(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Tcp(address), _) if address.port() == 0 => false,
+            (Address::Systemd(one), Address::Systemd(other)) => one.is_none() || other.is_none() || one == other,
+            _ => self == other,
         }
     }
 }
@@ -38,11 +50,21 @@ impl FromStr for Address {
                 path => Ok(Address::Unix(path.into())),
             };
         }
+        if text == "systemd" {
+            return Ok(Address::Systemd(None));
+        }
+        if let Some(name) = text.strip_prefix("systemd:") {
+            return match name {
+                "" => Err("`systemd:` names no socket\nwrite `systemd:NAME`, or `systemd` for all".to_owned()),
+                name => Ok(Address::Systemd(Some(name.to_owned()))),
+            };
+        }
         let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
         numeric.as_deref().unwrap_or(text).parse().map(Address::Tcp).map_err(|_| {
             format!(
                 "`{text}` is not an address\n\
-                 write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, or `unix:/run/ostler.sock`"
+                 write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, \
+                 or `unix:/run/ostler.sock`, or `systemd`"
             )
         })
     }
@@ -53,6 +75,8 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(address) => write!(f, "{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Systemd(None) => f.write_str("systemd"),
+            Address::Systemd(Some(name)) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -78,14 +102,21 @@ impl Default for Listen {
 
 impl Listener {
     fn new<E: de::Error>(address: &str, plaintext: bool) -> Result<Listener, E> {
-        let address: Address = address.parse().map_err(E::custom)?;
-        if !address.is_local() && !plaintext {
-            return Err(E::custom(format_args!(
-                "`{address}` can be reached from other machines and is not encrypted\n\
-                 if that is meant, write `{{ address: \"{address}\", plaintext: true }}`"
-            )));
+        let listener = Listener { address: address.parse().map_err(E::custom)?, plaintext };
+        listener.accepts(&listener.address).map_err(|(message, help)| E::custom(format_args!("{message}\n{help}")))?;
+        Ok(listener)
+    }
+
+    /// Whether to be bound there is what was asked for; or what is wrong, and
+    /// what would be right.
+    pub(crate) fn accepts(&self, bound: &Address) -> Result<(), (String, String)> {
+        if bound.is_local() || self.plaintext {
+            return Ok(());
         }
-        Ok(Listener { address, plaintext })
+        Err((
+            format!("`{bound}` can be reached from other machines and is not encrypted"),
+            format!("if that is meant, write `{{ address: \"{}\", plaintext: true }}`", self.address),
+        ))
     }
 }
 
@@ -130,13 +161,16 @@ impl<'de> de::DeserializeSeed<'de> for After<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Listener, D::Error> {
         let listener = Listener::deserialize(from)?;
-        // Port 0 is a new port each time, so it alone may repeat.
-        let repeats = !matches!(listener.address, Address::Tcp(address) if address.port() == 0)
-            && self.0.iter().any(|earlier| earlier.address == listener.address);
-        if repeats {
-            return Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)));
+        match self.0.iter().find(|earlier| listener.address.meets(&earlier.address)) {
+            None => Ok(listener),
+            Some(same) if same.address == listener.address => {
+                Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)))
+            }
+            Some(part) => Err(de::Error::custom(format_args!(
+                "`{}` and `{}` are listed, and may be one socket\nwrite `systemd` alone, or each socket by its name",
+                part.address, listener.address
+            ))),
         }
-        Ok(listener)
     }
 }
 
@@ -203,10 +237,10 @@ impl JsonSchema for Listen {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         // What is reached from elsewhere has to say so, in the longer form.
         let one = serde_json::json!({ "anyOf": [
-            { "type": "string", "pattern": r"^((localhost|127(\.[0-9]+){3}|\[[0:]*1\]):[0-9]{1,5}|unix:.+)$",
-                "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock" },
+            { "type": "string", "pattern": r"^((localhost|127(\.[0-9]+){3}|\[[0:]*1\]):[0-9]{1,5}|unix:.+|systemd(:.+)?)$",
+                "description": "127.0.0.1:50051, [::1]:50051, unix:/run/ostler.sock or systemd" },
             { "type": "object", "additionalProperties": false, "required": ["address"], "properties": {
-                "address": { "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$" },
+                "address": { "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+|systemd(:.+)?)$" },
                 "plaintext": { "type": "boolean", "default": false,
                     "description": "Accept an address other machines can reach without encryption." },
             } },

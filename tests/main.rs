@@ -13,6 +13,7 @@ mod health;
 mod process;
 mod readme;
 mod reflection;
+mod restart;
 mod rooms;
 mod route_guide;
 mod swap;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
 use crate::config::{BUILT_IN_NAME, Document, Problems};
-use crate::host::listen::Front;
+use crate::host::listen::{Front, Inherited};
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
 
@@ -57,7 +57,7 @@ enum Wake {
     Reload(&'static str),
 }
 
-pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
+pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: Inherited) -> ExitCode {
     // Before anything else, so that no signal finds the process unprepared.
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -68,7 +68,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
     };
     let file = find(file);
     let started = tokio::select! {
-        started = start(registry, file.as_deref()) => started,
+        started = start(registry, file.as_deref(), inherited) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
     let (host, mut front) = match started {
@@ -113,12 +113,12 @@ async fn changed(reloader: Option<&Reloader>) {
 }
 
 /// The road from nothing to serving.
-async fn start(registry: Registry, file: Option<&Path>) -> Result<(Host, Front), Problems> {
+async fn start(registry: Registry, file: Option<&Path>, inherited: Inherited) -> Result<(Host, Front), Problems> {
     let host = Host::new(registry)?;
     let document = open(file).map_err(|failure| failure.problems)?;
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
-    let mut front = Front::new(&host);
+    let mut front = Front::new(&host, inherited);
     let listen = &document.shape.listen;
     let prepared = front
         .prepare(listen, &document.base)

@@ -32,17 +32,20 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// `None` means no limit to hyper, so these two are always set.
 const LOCAL_ERROR_RESETS: usize = 1024;
 const PENDING_RESETS: usize = 20;
-/// A connection that is to end and has no calls is given this long to take its
-/// GOAWAY; a peer that is not there never acknowledges it.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// A connection that is to end ends by itself once its peer has acknowledged
+/// the GOAWAY and its calls are done. One whose peer acknowledges nothing is
+/// given this long after its last call: more than any road takes, so that a call
+/// that crossed the GOAWAY is met.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limits, stop: CancellationToken) {
-    let calls = Arc::new(AtomicUsize::new(0));
+    let (calls, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let next = executor.next.clone();
-    let count = calls.clone();
+    let (count, beginning) = (calls.clone(), begun.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
+        beginning.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         let call = entrance.clone().call(request, Counted::one(&count), progress);
@@ -72,7 +75,7 @@ pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limit
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => tell(ended),
-        () = forsaken(&calls) => {}
+        () = forsaken(&calls, &begun) => {}
         () = expired(grace) => {}
     }
 }
@@ -84,16 +87,18 @@ fn tell(ended: hyper::Result<()>) {
     }
 }
 
-/// A connection has had no calls for as long as a farewell takes.
-async fn forsaken(calls: &AtomicUsize) {
-    let mut idle_since = None;
+/// A connection has had no calls for as long as a farewell takes, not even ones
+/// too short to be seen.
+async fn forsaken(calls: &AtomicUsize, begun: &AtomicUsize) {
+    let mut quiet = (begun.load(Ordering::Relaxed), Instant::now());
     loop {
-        if calls.load(Ordering::Relaxed) > 0 {
-            idle_since = None;
-        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= FAREWELL {
+        let now = begun.load(Ordering::Relaxed);
+        if calls.load(Ordering::Relaxed) > 0 || now != quiet.0 {
+            quiet = (now, Instant::now());
+        } else if quiet.1.elapsed() >= FAREWELL {
             return;
         }
-        tokio::time::sleep(FAREWELL / 4).await;
+        tokio::time::sleep(FAREWELL / 8).await;
     }
 }
 

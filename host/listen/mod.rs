@@ -6,12 +6,14 @@
 
 mod admission;
 mod connection;
+mod inherited;
 mod meter;
 mod metered;
 mod socket;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,25 +23,29 @@ use tokio_util::task::TaskTracker;
 use super::{Entrance, Host, Phase};
 use crate::config::{Address, Limits, Listen, Listener, Problem, Problems};
 use admission::{Admission, Admitted};
+pub use inherited::Inherited;
 use socket::Socket;
 
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Trouble that repeats is told this often.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// What to do about an address that cannot be bound.
+const ANOTHER: &str = "choose another address, or stop what holds this one";
 /// How long calls that were told to end may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// One open socket and its accept loop.
 struct Open {
     listener: Listener,
-    bound: Address,
+    socket: Arc<Socket>,
     stop: CancellationToken,
 }
 
 /// Every open socket, and the connections that came from them.
 pub struct Front {
     entrance: Entrance,
+    inherited: Inherited,
     admission: Admission,
     open: Vec<Open>,
     connections: TaskTracker,
@@ -60,11 +66,12 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
-    /// No sockets yet.
-    pub fn new(host: &Host) -> Front {
+    /// No sockets yet, but those that were there before.
+    pub fn new(host: &Host, inherited: Inherited) -> Front {
         let ending = CancellationToken::new();
         Front {
             entrance: Entrance::new(host, ending.clone()),
+            inherited,
             admission: Admission::default(),
             open: Vec::new(),
             connections: TaskTracker::new(),
@@ -82,21 +89,36 @@ impl Front {
             if self.open.iter().any(|open| open.listener.address == listener.address) {
                 continue;
             }
-            let bound = Socket::bind(&listener.address, base).await.map_err(|error| {
-                let what = if error.kind() == io::ErrorKind::AddrInUse {
-                    "it is in use".to_owned()
-                } else {
-                    error.to_string()
-                };
-                Problem::new(format!("cannot listen on {}: {what}", listener.address))
-                    .label("cannot be bound")
-                    .help("choose another address, or stop what holds this one")
-                    .within(at)
-                    .within("listen")
-            });
-            prepared.0.extend(problems.take(bound).map(|socket| (listener.clone(), socket)));
+            let bound = self.bind(listener, base).await.map_err(|problem| problem.within(at).within("listen"));
+            let bound = problems.take(bound).into_iter().flatten();
+            prepared.0.extend(bound.map(|socket| (listener.clone(), socket)));
         }
         problems.or(prepared)
+    }
+
+    /// The sockets of one address: inherited where there are any, or a new one.
+    async fn bind(&self, listener: &Listener, base: &Path) -> Result<Vec<Socket>, Problem> {
+        let asked = socket::absolute(&listener.address, base);
+        let inherited: io::Result<Vec<Socket>> =
+            self.inherited.of(&asked).map(|socket| Socket::adopt(socket.try_clone()?)).collect();
+        let sockets = match inherited {
+            Ok(none) if none.is_empty() => Socket::bind(&asked).await.map(|socket| vec![socket]),
+            inherited => inherited,
+        };
+        let sockets = sockets.map_err(|error| {
+            let (what, help) = match asked {
+                Address::Systemd(_) => (error.to_string(), self.inherited.words()),
+                _ if error.kind() == io::ErrorKind::AddrInUse => ("it is in use".to_owned(), ANOTHER.to_owned()),
+                _ => (error.to_string(), ANOTHER.to_owned()),
+            };
+            Problem::new(format!("cannot listen on {}: {what}", listener.address)).label("cannot be bound").help(help)
+        })?;
+        for socket in &sockets {
+            listener
+                .accepts(socket.address())
+                .map_err(|(message, help)| Problem::new(message).label("not encrypted").help(help))?;
+        }
+        Ok(sockets)
     }
 
     /// Accepts on what was prepared, and stops accepting on what is no longer
@@ -111,32 +133,33 @@ impl Front {
         });
         for (listener, socket) in prepared.0 {
             let stop = self.drain.child_token();
-            let bound = socket.address();
+            let socket = Arc::new(socket);
             let accepting = Accepting {
-                socket,
+                socket: socket.clone(),
                 entrance: self.entrance.clone(),
                 admission: self.admission.clone(),
                 connections: self.connections.clone(),
                 stop: stop.clone(),
             };
             self.connections.spawn(accepting.run());
-            self.open.push(Open { listener, bound, stop });
+            self.open.push(Open { listener, socket, stop });
         }
     }
 
     /// Where it can be reached, ports as the system chose them.
     pub fn addresses(&self) -> Vec<Address> {
-        self.open.iter().map(|open| open.bound.clone()).collect()
+        self.open.iter().map(|open| open.socket.address().clone()).collect()
     }
 
     /// Stops: says NOT_SERVING, keeps answering for a while, then takes no more
     /// and lets calls in flight end. Those that have not within `limit` are told
     /// to; returns whether none had to be.
-    pub async fn drain(self, host: &Host, lame_duck: Duration, limit: Duration) -> bool {
+    pub async fn drain(mut self, host: &Host, lame_duck: Duration, limit: Duration) -> bool {
         host.enter(Phase::LameDuck);
         tokio::time::sleep(lame_duck).await;
         host.enter(Phase::Closing);
         self.drain.cancel();
+        self.open.clear();
         self.connections.close();
         let whole = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
         if !whole {
@@ -150,7 +173,7 @@ impl Front {
 
 /// One socket's accept loop.
 struct Accepting {
-    socket: Socket,
+    socket: Arc<Socket>,
     entrance: Entrance,
     admission: Admission,
     connections: TaskTracker,
@@ -158,12 +181,13 @@ struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts until told to stop.
+    /// Accepts until told to stop, and then what has been waiting: to its
+    /// client, a connection in the queue is a connection.
     async fn run(self) {
         let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
@@ -176,6 +200,9 @@ impl Accepting {
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
+        }
+        while let Some(stream) = self.socket.queued() {
+            self.take(stream);
         }
     }
 
