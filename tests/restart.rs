@@ -5,7 +5,10 @@ mod load;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
+use prost::Message as _;
+
 use crate::support::client::{Client, point};
+use crate::support::wire::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Wire, block, frame, framed};
 use crate::support::{Starter, ostler, start};
 use load::Load;
 
@@ -92,10 +95,31 @@ async fn what_waits_in_the_queue_is_served_before_the_socket_closes() {
     assert_eq!(host.exit().code(), Some(0));
 }
 
+#[test]
+fn a_call_that_crosses_the_farewell_is_met() {
+    // h2 by itself refuses a call that comes right behind the answer to its ping.
+    let host = start("");
+    let mut wire = Wire::open(host.address());
+    host.signal("TERM");
+    let goaway = std::iter::from_fn(|| wire.next()).find(|(kind, ..)| *kind == GOAWAY).unwrap();
+    assert_eq!(goaway.3, [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0], "no error, and no call is refused yet");
+    let message = framed(0, &point(515_083_333, -1_252_778).encode_to_vec());
+    assert!(wire.send(&frame(HEADERS, END_HEADERS, 1, &block("/routeguide.RouteGuide/GetFeature"))));
+    assert!(wire.send(&frame(DATA, END_STREAM, 1, &message)));
+    let data = std::iter::from_fn(|| wire.next()).find(|(kind, _, stream, _)| (*kind, *stream) == (DATA, 1)).unwrap();
+    assert!(String::from_utf8_lossy(&data.3).contains("London, GB"));
+    drop(wire);
+    assert_eq!(host.exit().code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_restarts_on_an_inherited_socket_lose_no_call() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let begin = || Starter::default().inherits(socket.try_clone().unwrap(), "grpc").start(load::YAML_SYSTEMD);
+    let begin = || {
+        Starter::default()
+            .inherits(socket.try_clone().unwrap(), "grpc")
+            .start("listen: systemd\nlimits: { connections_per_ip: 1024 }\n")
+    };
     let mut host = begin();
     let load = Load::start(host.address());
     for _ in 0..RESTARTS {

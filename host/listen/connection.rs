@@ -32,6 +32,9 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// `None` means no limit to hyper, so these two are always set.
 const LOCAL_ERROR_RESETS: usize = 1024;
 const PENDING_RESETS: usize = 20;
+/// How long calls are met as ever that a peer may have sent before it learned
+/// that it is to go: more than most roads take. Idle peers close meanwhile.
+const CROSSING: Duration = Duration::from_millis(500);
 /// A connection that is to end ends by itself once its peer has acknowledged
 /// the GOAWAY and its calls are done. One whose peer acknowledges nothing is
 /// given this long after its last call: more than any road takes, so that a call
@@ -51,7 +54,8 @@ pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limit
         let call = entrance.clone().call(request, Counted::one(&count), progress);
         async move { Ok::<_, Infallible>(call.await) }
     });
-    let io = Metered::new(stream, limits.handshake.0, limits.write_stall.0);
+    let farewell = CancellationToken::new();
+    let io = Metered::new(stream, limits.handshake.0, limits.write_stall.0, farewell.clone());
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .timer(TokioTimer::new())
@@ -72,7 +76,11 @@ pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limit
         () = stop.cancelled() => None,
         () = tokio::time::sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
     };
-    connection.as_mut().graceful_shutdown();
+    farewell.cancel();
+    tokio::select! {
+        ended = connection.as_mut() => return tell(ended),
+        () = tokio::time::sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
+    }
     tokio::select! {
         ended = connection => tell(ended),
         () = forsaken(&calls, &begun) => {}
