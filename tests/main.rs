@@ -10,6 +10,7 @@ mod config;
 mod embedded;
 mod entrance;
 mod health;
+mod manager;
 mod process;
 mod readme;
 mod reflection;

@@ -5,6 +5,7 @@
 
 mod describe;
 mod logging;
+mod manager;
 mod probe;
 mod run;
 mod schema;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::manager::Manager;
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
 use crate::config::{BUILT_IN_NAME, Document, Problems};
@@ -66,6 +67,8 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
             return ExitCode::FAILURE;
         }
     };
+    let manager = Manager::from_env();
+    tokio::spawn(Manager::from_env().beat());
     let file = find(file);
     let started = tokio::select! {
         started = start(registry, file.as_deref(), inherited) => started,
@@ -84,16 +87,18 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     announce(&current.document, &front, logging::is_human(log));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
+    manager.ready(&status(&host, &front));
 
     loop {
         let wake = tokio::select! {
             wake = signals.any() => wake,
             () = changed(reloader.as_ref()) => Wake::Reload("changed file"),
         };
-        match (wake, &mut reloader) {
-            (Wake::Stop, _) => break,
-            (Wake::Reload(why), None) => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
-            (Wake::Reload(why), Some(reloader)) => {
+        let Wake::Reload(why) = wake else { break };
+        manager.reloading();
+        match &mut reloader {
+            None => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
+            Some(reloader) => {
                 let reloaded = tokio::select! {
                     reloaded = reloader.reload(&host, &mut front) => reloaded,
                     () = signals.stop() => break,
@@ -101,8 +106,9 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
                 tell(reloaded, why, &host, &front);
             }
         }
+        manager.ready(&status(&host, &front));
     }
-    stop(&host, front, signals).await
+    stop(&host, front, signals, &manager).await
 }
 
 async fn changed(reloader: Option<&Reloader>) {
@@ -152,6 +158,15 @@ fn announce(document: &Document, front: &Front, human: bool) {
     }
 }
 
+/// What serves, in a line.
+fn status(host: &Host, front: &Front) -> String {
+    let generation = host.current();
+    let addresses: Vec<String> = front.addresses().iter().map(ToString::to_string).collect();
+    let services = generation.document.services.len();
+    let plural = if services == 1 { "" } else { "s" };
+    format!("serving {services} service{plural} on {}, generation {}", addresses.join(" "), generation.number)
+}
+
 /// Says how a reload went.
 fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
     match reloaded {
@@ -180,7 +195,7 @@ fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
 }
 
 /// Stops in order; a second signal stops at once.
-async fn stop(host: &Host, front: Front, mut signals: Signals) -> ExitCode {
+async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager) -> ExitCode {
     let shutdown = host.current().document.shape.shutdown.clone();
     let under_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let lame_duck = match shutdown.lame_duck {
@@ -189,6 +204,7 @@ async fn stop(host: &Host, front: Front, mut signals: Signals) -> ExitCode {
         None => Duration::ZERO,
     };
     tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
+    manager.stopping(&format!("calls in flight have {} to end", shutdown.drain));
     tokio::select! {
         whole = front.drain(host, lame_duck, shutdown.drain.0) => {
             if whole {
