@@ -3,11 +3,13 @@
 mod load;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use prost::Message as _;
 
-use crate::support::client::{Client, point};
+use crate::support::client::{Client, note, point};
 use crate::support::wire::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Wire, block, frame, framed};
 use crate::support::{Starter, ostler, start};
 use load::Load;
@@ -130,4 +132,106 @@ async fn twenty_restarts_on_an_inherited_socket_lose_no_call() {
     }
     load.more(100).await;
     load.end().await;
+}
+
+/// A port that is free, and a path where sockets are handed over, as YAML.
+fn place(folder: &Path) -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let path = folder.join("next.sock");
+    format!(
+        "listen: [{free}, \"unix:{}\"]\nlimits: {{ connections_per_ip: 1024 }}\nshutdown: {{ hand_over: \"{}\" }}\n",
+        folder.join("ostler.sock").display(),
+        path.display()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_hand_overs_lose_no_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = place(folder.path());
+    let mut host = start(&yaml);
+    let load = Load::start(host.address());
+    for _ in 0..RESTARTS {
+        load.more(100).await;
+        let next = start(&yaml);
+        assert_eq!(host.exit().code(), Some(0), "the old one has gone by itself");
+        host = next;
+    }
+    load.more(100).await;
+    load.end().await;
+}
+
+#[tokio::test]
+async fn calls_in_flight_end_where_they_began_and_the_rest_is_the_successors() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = place(folder.path());
+    let old = start(&yaml);
+    let mode = std::fs::metadata(folder.path().join("next.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "sockets are not for everybody");
+    let mut client = Client::connect(old.address()).await;
+    let (sender, mut replies) = client.route_chat().await.unwrap();
+    sender.send(note(1, 1, "before")).await.unwrap();
+    sender.send(note(1, 1, "again")).await.unwrap();
+    assert_eq!(replies.message().await.unwrap().unwrap().message, "before");
+
+    let new = start(&format!("{yaml}services: {{}}\n"));
+    assert_eq!(new.addresses(), old.addresses());
+    old.wait_for(0, "stopping");
+    for address in new.addresses() {
+        let status = Client::connect(address).await.get_feature(point(0, 0)).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unimplemented, "{address}: the new one answers");
+    }
+    sender.send(note(1, 1, "after")).await.unwrap();
+    assert_eq!(replies.message().await.unwrap().unwrap().message, "before");
+    assert_eq!(replies.message().await.unwrap().unwrap().message, "again");
+    drop((sender, replies, client));
+    assert_eq!(old.exit().code(), Some(0));
+    assert!(Client::connect(&new.addresses()[1]).await.get_feature(point(0, 0)).await.is_err());
+    assert_eq!(new.stop().code(), Some(0));
+    for socket in ["ostler.sock", "next.sock"] {
+        assert!(!folder.path().join(socket).exists(), "{socket} goes with the last");
+    }
+}
+
+#[tokio::test]
+async fn a_successor_that_fails_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = place(folder.path());
+    let host = start(&yaml);
+    let refused = |yaml: String, words: &str| {
+        let file = folder.path().join("refused.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let output = ostler(&["run", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(78));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(words), "{told}");
+    };
+    // One that never comes to ask, one that asks and cannot serve, and one that dies.
+    let mark = host.mark();
+    refused(format!("{yaml}services: 1\n"), "services");
+    refused(yaml.replace("listen: [", "listen: [\"unix:/no/such/folder/x\", "), "cannot listen on");
+    host.wait_for(mark, "a successor did not come to serve");
+    let mark = host.mark();
+    drop(std::os::unix::net::UnixStream::connect(folder.path().join("next.sock")).unwrap());
+    host.wait_for(mark, "a successor did not come to serve");
+
+    for address in host.addresses() {
+        assert!(Client::connect(address).await.get_feature(point(0, 0)).await.is_ok(), "{address}");
+    }
+    assert_eq!(host.stop().code(), Some(0));
+    assert!(!folder.path().join("ostler.sock").exists(), "its files are still its own");
+}
+
+#[tokio::test]
+async fn what_a_service_manager_passed_is_handed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let yaml = format!("listen: systemd:grpc\nshutdown: {{ hand_over: \"{}/next.sock\" }}\n", folder.path().display());
+    let first = Starter::default().inherits(socket, "grpc").start(&yaml);
+    let second = start(&yaml);
+    assert_eq!(second.addresses(), first.addresses());
+    assert_eq!(first.exit().code(), Some(0));
+    let third = start(&yaml);
+    assert_eq!(second.exit().code(), Some(0));
+    assert!(Client::connect(third.address()).await.get_feature(point(0, 0)).await.is_ok());
 }

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::manager::Manager;
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
-use crate::config::{BUILT_IN_NAME, Document, Problems};
-use crate::host::listen::{Front, Inherited};
+use crate::config::{BUILT_IN_NAME, Document, Problem, Problems, Shape};
+use crate::host::listen::{Front, Inherited, Predecessor, Succession, Successor};
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
 
@@ -56,6 +56,7 @@ impl Signals {
 enum Wake {
     Stop,
     Reload(&'static str),
+    HandOver(Successor),
 }
 
 pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: Inherited) -> ExitCode {
@@ -74,7 +75,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
         started = start(registry, file.as_deref(), inherited) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
-    let (host, mut front) = match started {
+    let (host, mut front, succession) = match started {
         Ok(started) => started,
         Err(problems) => {
             eprintln!("{}", problems.draw(&renderer()));
@@ -89,12 +90,32 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     drop(current);
     manager.ready(&status(&host, &front));
 
+    let mut succeeded = false;
     loop {
         let wake = tokio::select! {
             wake = signals.any() => wake,
             () = changed(reloader.as_ref()) => Wake::Reload("changed file"),
+            successor = asked(succession.as_ref()) => Wake::HandOver(successor),
         };
-        let Wake::Reload(why) = wake else { break };
+        let why = match (wake, &succession) {
+            (Wake::Reload(why), _) => why,
+            (Wake::HandOver(successor), Some(succession)) => {
+                let handed = tokio::select! {
+                    handed = front.hand_over(succession, successor) => handed,
+                    () = signals.stop() => break,
+                };
+                match handed {
+                    Ok(()) => {
+                        tracing::info!("a successor serves");
+                        succeeded = true;
+                        break;
+                    }
+                    Err(error) => tracing::warn!(%error, "a successor did not come to serve; this process goes on"),
+                }
+                continue;
+            }
+            _ => break,
+        };
         manager.reloading();
         match &mut reloader {
             None => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
@@ -108,7 +129,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
         }
         manager.ready(&status(&host, &front));
     }
-    stop(&host, front, signals, &manager).await
+    stop(&host, front, signals, &manager, succeeded).await
 }
 
 async fn changed(reloader: Option<&Reloader>) {
@@ -118,21 +139,52 @@ async fn changed(reloader: Option<&Reloader>) {
     }
 }
 
-/// The road from nothing to serving.
-async fn start(registry: Registry, file: Option<&Path>, inherited: Inherited) -> Result<(Host, Front), Problems> {
+async fn asked(succession: Option<&Succession>) -> Successor {
+    match succession {
+        Some(succession) => succession.asked().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The road from nothing to serving. A predecessor serves until its end.
+async fn start(
+    registry: Registry,
+    file: Option<&Path>,
+    mut inherited: Inherited,
+) -> Result<(Host, Front, Option<Succession>), Problems> {
     let host = Host::new(registry)?;
     let document = open(file).map_err(|failure| failure.problems)?;
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
+    let Shape { listen, shutdown, .. } = &document.shape;
+    let refused = |error: std::io::Error| {
+        let problem = Problem::new(format!("the sockets cannot be handed over here: {error}"))
+            .help("stop the process that is asked there, or choose another path");
+        Problems::from(document.problem(problem.within("hand_over").within("shutdown")))
+    };
+    let mut predecessor = None;
+    if let Some(path) = &shutdown.hand_over
+        && let Some((process, sockets)) = Predecessor::ask(path, &document.base).await.map_err(refused)?
+    {
+        predecessor = Some(process);
+        inherited.extend(sockets);
+    }
     let mut front = Front::new(&host, inherited);
-    let listen = &document.shape.listen;
     let prepared = front
         .prepare(listen, &document.base)
         .await
         .map_err(|problems| problems.map(|problem| document.problem(problem)))?;
+    let succession = match &shutdown.hand_over {
+        Some(path) => Some(Succession::open(path, &document.base, front.inherited()).await.map_err(refused)?),
+        None => None,
+    };
     host.install(generation);
     front.commit(listen, prepared);
-    Ok((host, front))
+    if let Some(predecessor) = predecessor {
+        predecessor.relieve();
+        front.own(succession.as_ref());
+    }
+    Ok((host, front, succession))
 }
 
 /// Says what is served and where: in a few lines for people, in one for machines.
@@ -195,10 +247,12 @@ fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
 }
 
 /// Stops in order; a second signal stops at once.
-async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager) -> ExitCode {
+async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager, succeeded: bool) -> ExitCode {
     let shutdown = host.current().document.shape.shutdown.clone();
     let under_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let lame_duck = match shutdown.lame_duck {
+        // Whoever asks next is answered by the successor.
+        _ if succeeded => Duration::ZERO,
         Some(lame_duck) => lame_duck.0,
         None if under_kubernetes => LAME_DUCK_UNDER_KUBERNETES,
         None => Duration::ZERO,

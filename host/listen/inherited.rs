@@ -1,6 +1,6 @@
 //! Listening sockets that were open before this process was: a service manager
-//! holds them while one process ends and the next begins, so no client is ever
-//! refused.
+//! holds them while one process ends and the next begins, or a predecessor hands
+//! them over, so no client is ever refused.
 
 use std::os::fd::OwnedFd;
 
@@ -33,6 +33,25 @@ impl Inherited {
         Inherited(sockets.collect())
     }
 
+    /// More of them. A service manager's are passed on by a predecessor only
+    /// where it did not pass them to this process itself.
+    pub(crate) fn extend(&mut self, more: Inherited) {
+        let has_managers = self.managers().next().is_some();
+        let more = more.0.into_iter().filter(|(address, _)| !(has_managers && matches!(address, Address::Systemd(_))));
+        self.0.extend(more);
+    }
+
+    /// The service manager's, which outlive this process.
+    pub(super) fn managers(&self) -> impl Iterator<Item = &(Address, OwnedFd)> {
+        self.0.iter().filter(|(address, _)| matches!(address, Address::Systemd(_)))
+    }
+
+    /// Lets go of what a predecessor had for itself: it is adopted by now, or
+    /// not asked for.
+    pub(super) fn keep_managers(&mut self) {
+        self.0.retain(|(address, _)| matches!(address, Address::Systemd(_)));
+    }
+
     /// The sockets that an address asks for.
     pub(super) fn of(&self, asked: &Address) -> impl Iterator<Item = &OwnedFd> {
         let all = matches!(asked, Address::Systemd(None));
@@ -44,12 +63,16 @@ impl Inherited {
 
     /// What there is to ask for, for those who asked for something else.
     pub(super) fn words(&self) -> String {
-        match &self.0[..] {
-            [] => "a systemd socket unit passes them, or whatever else sets LISTEN_FDS and LISTEN_PID".to_owned(),
-            sockets => {
-                let names: Vec<String> = sockets.iter().map(|(address, _)| format!("`{address}`")).collect();
-                format!("there is {}", names.join(", "))
-            }
+        let names: Vec<String> = self.managers().map(|(address, _)| format!("`{address}`")).collect();
+        if names.is_empty() {
+            return "a systemd socket unit passes them, or whatever else sets LISTEN_FDS and LISTEN_PID".to_owned();
         }
+        format!("there is {}", names.join(", "))
+    }
+}
+
+impl From<Vec<(Address, OwnedFd)>> for Inherited {
+    fn from(sockets: Vec<(Address, OwnedFd)>) -> Inherited {
+        Inherited(sockets)
     }
 }

@@ -10,6 +10,7 @@ mod inherited;
 mod meter;
 mod metered;
 mod socket;
+mod successor;
 
 use std::io;
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::config::{Address, Limits, Listen, Listener, Problem, Problems};
 use admission::{Admission, Admitted};
 pub use inherited::Inherited;
 use socket::Socket;
+pub(crate) use successor::{Predecessor, Succession, Successor};
 
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -144,6 +146,29 @@ impl Front {
             self.connections.spawn(accepting.run());
             self.open.push(Open { listener, socket, stop });
         }
+    }
+
+    /// What was there before this process, and is.
+    pub(crate) fn inherited(&self) -> &Inherited {
+        &self.inherited
+    }
+
+    /// Gives a successor every socket. When it serves, this process has only to
+    /// drain; when it fails, nothing has changed.
+    pub(crate) async fn hand_over(&self, succession: &Succession, to: Successor) -> io::Result<()> {
+        let managers = self.inherited.managers().map(|(address, socket)| Ok((address.clone(), socket.try_clone()?)));
+        let managers = managers.collect::<io::Result<Vec<_>>>()?;
+        let own = self.open.iter().filter(|open| !matches!(open.listener.address, Address::Systemd(_)));
+        succession.hand_over(to, managers, own.map(|open| open.socket.clone()).collect()).await
+    }
+
+    /// What a predecessor handed over is this process's own, now that it goes.
+    pub(crate) fn own(&mut self, succession: Option<&Succession>) {
+        for open in self.open.iter().filter(|open| !matches!(open.listener.address, Address::Systemd(_))) {
+            open.socket.share(false);
+        }
+        succession.inspect(|succession| succession.own());
+        self.inherited.keep_managers();
     }
 
     /// Where it can be reached, ports as the system chose them.

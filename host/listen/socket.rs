@@ -82,6 +82,11 @@ impl Socket {
         &self.address
     }
 
+    /// Another process has it too, or has no longer.
+    pub(super) fn share(&self, shared: bool) {
+        self.shared.store(shared, Ordering::Relaxed);
+    }
+
     /// The next connection.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         match &self.listener {
