@@ -6,12 +6,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
 
 use prost::Message as _;
 
 use crate::support::client::{Client, note, point};
+use crate::support::tools::tool;
 use crate::support::wire::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Wire, block, frame, framed};
-use crate::support::{Starter, ostler, start};
+use crate::support::{PATIENCE, Starter, ostler, start};
 use load::Load;
 
 const RESTARTS: usize = 20;
@@ -159,6 +162,33 @@ async fn twenty_hand_overs_lose_no_call() {
     }
     load.more(100).await;
     load.end().await;
+}
+
+#[test]
+fn a_real_client_notices_nothing_of_five_hand_overs() {
+    let Some(ghz) = tool("GHZ") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = place(folder.path());
+    let mut host = start(&yaml);
+    let told = folder.path().join("told.json");
+    let mut client = Command::new(ghz)
+        .args(["--insecure", "--call", "routeguide.RouteGuide/GetFeature", "-d", "{}", "-O", "json"])
+        .args(["--rps", "500", "-n", "1500", "-c", "20", "--connections", "10", "-o"])
+        .args([&told, Path::new(host.address())])
+        .spawn()
+        .unwrap();
+    let mut restarts = 0;
+    let deadline = Instant::now() + PATIENCE;
+    while client.try_wait().unwrap().is_none() {
+        let next = start(&yaml);
+        assert_eq!(host.exit().code(), Some(0));
+        host = next;
+        restarts += 1;
+        assert!(Instant::now() < deadline, "the client comes to its end");
+    }
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();
+    assert_eq!(report["statusCodeDistribution"], serde_json::json!({ "OK": 1500 }));
+    assert!(restarts >= 5, "{restarts}");
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limits, stop: CancellationToken) {
+    let since = Instant::now();
     let (calls, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let next = executor.next.clone();
@@ -76,7 +77,10 @@ pub(super) async fn serve(stream: impl Stream, entrance: Entrance, limits: Limit
         () = stop.cancelled() => None,
         () = tokio::time::sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
     };
-    farewell.cancel();
+    tokio::select! {
+        ended = connection.as_mut() => return tell(ended),
+        () = first_call(&begun, since) => farewell.cancel(),
+    }
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),
         () = tokio::time::sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
@@ -92,6 +96,14 @@ fn tell(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         tracing::debug!(%error, cause, "a connection ended early");
+    }
+}
+
+/// A connection that was only just opened has had its first call: it was opened
+/// for it, and a client told to go before it can send it may well give it up.
+async fn first_call(begun: &AtomicUsize, since: Instant) {
+    while begun.load(Ordering::Relaxed) == 0 && since.elapsed() < CROSSING {
+        tokio::time::sleep(CROSSING / 32).await;
     }
 }
 
