@@ -21,6 +21,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix socket's path.
     Unix(PathBuf),
+    /// Sockets that the service manager opened and passed on: those of a name, or all.
+    Systemd(Option<String>),
 }
 
 impl Address {
@@ -28,7 +30,17 @@ impl Address {
     fn is_local(&self) -> bool {
         match self {
             Address::Tcp(address) => address.ip().is_loopback(),
-            Address::Unix(_) => true,
+            // Where an inherited socket is bound is known when it is there.
+            Address::Unix(_) | Address::Systemd(_) => true,
+        }
+    }
+
+    /// Whether two addresses may be one socket. Port 0 is a new port each time.
+    fn meets(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Tcp(address), _) if address.port() == 0 => false,
+            (Address::Systemd(one), Address::Systemd(other)) => one.is_none() || other.is_none() || one == other,
+            _ => self == other,
         }
     }
 }
@@ -43,11 +55,21 @@ impl FromStr for Address {
                 path => Ok(Address::Unix(path.into())),
             };
         }
+        if text == "systemd" {
+            return Ok(Address::Systemd(None));
+        }
+        if let Some(name) = text.strip_prefix("systemd:") {
+            return match name {
+                "" => Err("`systemd:` names no socket\nwrite `systemd:NAME`, or `systemd` for all".to_owned()),
+                name => Ok(Address::Systemd(Some(name.to_owned()))),
+            };
+        }
         let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
         numeric.as_deref().unwrap_or(text).parse().map(Address::Tcp).map_err(|_| {
             format!(
                 "`{text}` is not an address\n\
-                 write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, or `unix:/run/ostler.sock`"
+                 write an IP address and a port, such as `127.0.0.1:50051` or `[::1]:50051`, \
+                 or `unix:/run/ostler.sock`, or `systemd`"
             )
         })
     }
@@ -58,6 +80,8 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(address) => write!(f, "{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Systemd(None) => f.write_str("systemd"),
+            Address::Systemd(Some(name)) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -114,10 +138,22 @@ impl Listen {
 }
 
 impl Listener {
-    /// Whether connections to it are encrypted where there is `tls`. A Unix
-    /// socket's peers are of this machine, and need none.
-    pub fn is_encrypted(&self) -> bool {
-        !self.plaintext && matches!(self.address, Address::Tcp(_))
+    /// Whether connections to it, bound there, are encrypted where there is
+    /// `tls`. A Unix socket's peers are of this machine, and need none.
+    pub fn is_encrypted(&self, bound: &Address) -> bool {
+        !self.plaintext && matches!(bound, Address::Tcp(_))
+    }
+
+    /// What is wrong with being bound there where nothing encrypts, if anything is.
+    pub(crate) fn exposed(&self, bound: &Address) -> Option<Problem> {
+        if bound.is_local() || self.plaintext {
+            return None;
+        }
+        let serves = if self.serves == Serves::Health { ", serves: health" } else { "" };
+        let problem = Problem::new(format!("`{bound}` can be reached from other machines and is not encrypted"))
+            .help("encrypt it: `tls: { certificate: server.pem, key: server.key }`")
+            .help(format!("if that is meant, write `{{ address: \"{}\", plaintext: true{serves} }}`", self.address));
+        Some(problem)
     }
 }
 
@@ -133,12 +169,8 @@ pub(super) fn exposed(root: &Section, problems: &mut Problems) {
     let items = (0..).map_while(|at| listen.part(at)).collect::<Vec<_>>();
     let listeners = if items.is_empty() { vec![listen] } else { items };
     for section in listeners {
-        let Ok(Listener { address, plaintext: false, serves }) = section.read::<Listener>() else { continue };
-        if !address.is_local() {
-            let serves = if serves == Serves::Health { ", serves: health" } else { "" };
-            let problem = Problem::new(format!("`{address}` can be reached from other machines and is not encrypted"))
-                .help("encrypt it: `tls: { certificate: server.pem, key: server.key }`")
-                .help(format!("if that is meant, write `{{ address: \"{address}\", plaintext: true{serves} }}`"));
+        let Ok(listener) = section.read::<Listener>() else { continue };
+        if let Some(problem) = listener.exposed(&listener.address) {
             problems.push(section.problem(problem));
         }
     }
@@ -189,13 +221,16 @@ impl<'de> de::DeserializeSeed<'de> for After<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Listener, D::Error> {
         let listener = Listener::deserialize(from)?;
-        // Port 0 is a new port each time, so it alone may repeat.
-        let repeats = !matches!(listener.address, Address::Tcp(address) if address.port() == 0)
-            && self.0.iter().any(|earlier| earlier.address == listener.address);
-        if repeats {
-            return Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)));
+        match self.0.iter().find(|earlier| listener.address.meets(&earlier.address)) {
+            None => Ok(listener),
+            Some(same) if same.address == listener.address => {
+                Err(de::Error::custom(format_args!("`{}` is listed twice", listener.address)))
+            }
+            Some(part) => Err(de::Error::custom(format_args!(
+                "`{}` and `{}` are listed, and may be one socket\nwrite `systemd` alone, or each socket by its name",
+                part.address, listener.address
+            ))),
         }
-        Ok(listener)
     }
 }
 
@@ -263,8 +298,8 @@ impl JsonSchema for Listen {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let address = serde_json::json!({
-            "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+)$",
-            "description": "127.0.0.1:50051, [::1]:50051 or unix:/run/ostler.sock",
+            "type": "string", "pattern": r"^((localhost|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}|unix:.+|systemd(:.+)?)$",
+            "description": "127.0.0.1:50051, [::1]:50051, unix:/run/ostler.sock or systemd",
         });
         let one = serde_json::json!({ "anyOf": [
             address,

@@ -1,6 +1,8 @@
 //! The file's keys, typed: everything at the top level but the services' own
 //! settings. Each field's words are what `ostler schema` says of it.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -83,11 +85,15 @@ pub struct Shutdown {
     pub lame_duck: Option<Period>,
     /// How long calls in flight may still take before they are cut off.
     pub drain: Period,
+    /// A Unix socket where a process that starts with the same path takes this
+    /// one's place: it gets the listening sockets, and this one drains once it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<PathBuf>,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Shutdown { lame_duck: None, drain: Period(std::time::Duration::from_secs(20)) }
+        Shutdown { lame_duck: None, drain: Period(std::time::Duration::from_secs(20)), hand_over: None }
     }
 }
 

@@ -86,7 +86,7 @@ impl Reloader {
         let document = Document::open(&self.file)?;
         let generation = host.build(document).await?;
         let document = generation.document.clone();
-        let prepared = front.prepare(&document.shape.listen, &document.base).await.map_err(|problems| Failure {
+        let prepared = front.prepare(&document.shape, &document.base).await.map_err(|problems| Failure {
             problems: problems.map(|problem| document.problem(problem)),
             sources: document.sources.clone(),
         })?;

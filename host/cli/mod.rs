@@ -5,6 +5,7 @@
 
 mod describe;
 mod logging;
+mod manager;
 mod probe;
 mod run;
 mod schema;
@@ -17,6 +18,7 @@ use annotate_snippets::Renderer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::Registry;
+use super::listen::Inherited;
 use crate::config::{Document, Failure, Problems};
 
 /// sysexits' EX_CONFIG.
@@ -76,6 +78,8 @@ enum Format {
 /// Runs the command line over the kinds a binary was built with.
 pub fn main(registry: Registry) -> ExitCode {
     let cli = Cli::parse();
+    // Before there are threads, as it asks.
+    let inherited = Inherited::from_service_manager();
     // This thread accepts, builds and waits for signals; workers of their own serve.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -86,7 +90,7 @@ pub fn main(registry: Registry) -> ExitCode {
     };
     let code = runtime.block_on(async {
         match cli.verb.unwrap_or(Verb::Run(cli.run)) {
-            Verb::Run(file) => run::run(registry, file.file).await,
+            Verb::Run(file) => run::run(registry, file.file, inherited).await,
             Verb::Check { files, format } => check(registry, files, format).await,
             Verb::Show(file) => describe::show(&registry, file.file.as_deref()),
             Verb::Kinds { name } => describe::kinds(&registry, name.as_deref()),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::manager::Manager;
 use super::{EXIT_CONFIG, find, logging, open, renderer};
 use crate::config::units::Period;
 use crate::config::{Address, BUILT_IN_NAME, Document, Problem, Problems, Serves, Tls};
-use crate::host::listen::{Front, Workers};
+use crate::host::listen::{Front, Inherited, Predecessor, Succession, Successor, Workers};
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
 
@@ -55,9 +56,10 @@ impl Signals {
 enum Wake {
     Stop,
     Reload(&'static str),
+    HandOver(Successor),
 }
 
-pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
+pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: Inherited) -> ExitCode {
     // Before anything else, so that no signal finds the process unprepared.
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -66,12 +68,14 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let manager = Manager::from_env();
+    tokio::spawn(Manager::from_env().beat());
     let file = find(file);
     let started = tokio::select! {
-        started = start(registry, file.as_deref()) => started,
+        started = start(registry, file.as_deref(), inherited) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
-    let (host, mut front) = match started {
+    let (host, mut front, succession) = match started {
         Ok(started) => started,
         Err(problems) => {
             eprintln!("{}", problems.draw(&renderer()));
@@ -84,16 +88,38 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
     announce(&current.document, &front, logging::is_human(log));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
+    manager.ready(&status(&host, &front));
 
+    let mut succeeded = false;
     loop {
         let wake = tokio::select! {
             wake = signals.any() => wake,
             () = changed(reloader.as_ref()) => Wake::Reload("changed file"),
+            successor = asked(succession.as_ref()) => Wake::HandOver(successor),
         };
-        match (wake, &mut reloader) {
-            (Wake::Stop, _) => break,
-            (Wake::Reload(why), None) => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
-            (Wake::Reload(why), Some(reloader)) => {
+        let why = match (wake, &succession) {
+            (Wake::Reload(why), _) => why,
+            (Wake::HandOver(successor), Some(succession)) => {
+                let handed = tokio::select! {
+                    handed = front.hand_over(succession, successor) => handed,
+                    () = signals.stop() => break,
+                };
+                match handed {
+                    Ok(()) => {
+                        tracing::info!("a successor serves");
+                        succeeded = true;
+                        break;
+                    }
+                    Err(error) => tracing::warn!(%error, "a successor did not come to serve; this process goes on"),
+                }
+                continue;
+            }
+            _ => break,
+        };
+        manager.reloading();
+        match &mut reloader {
+            None => tracing::warn!(why, "nothing to reload: the built-in configuration is served"),
+            Some(reloader) => {
                 let reloaded = tokio::select! {
                     reloaded = reloader.reload(&host, &mut front) => reloaded,
                     () = signals.stop() => break,
@@ -101,8 +127,9 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>) -> ExitCode {
                 tell(reloaded, why, &host, &front);
             }
         }
+        manager.ready(&status(&host, &front));
     }
-    stop(&host, front, signals).await
+    stop(&host, front, signals, &manager, succeeded).await
 }
 
 async fn changed(reloader: Option<&Reloader>) {
@@ -112,22 +139,53 @@ async fn changed(reloader: Option<&Reloader>) {
     }
 }
 
-/// The road from nothing to serving.
-async fn start(registry: Registry, file: Option<&Path>) -> Result<(Host, Front), Problems> {
+async fn asked(succession: Option<&Succession>) -> Successor {
+    match succession {
+        Some(succession) => succession.asked().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The road from nothing to serving. A predecessor serves until its end.
+async fn start(
+    registry: Registry,
+    file: Option<&Path>,
+    mut inherited: Inherited,
+) -> Result<(Host, Front, Option<Succession>), Problems> {
     let host = Host::new(registry)?;
     let document = open(file).map_err(|failure| failure.problems)?;
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
+    let shutdown = &document.shape.shutdown;
+    let refused = |error: std::io::Error| {
+        let problem = Problem::new(format!("the sockets cannot be handed over here: {error}"))
+            .help("stop the process that is asked there, or choose another path");
+        Problems::from(document.problem(problem.within("hand_over").within("shutdown")))
+    };
+    let mut predecessor = None;
+    if let Some(path) = &shutdown.hand_over
+        && let Some((process, sockets)) = Predecessor::ask(path, &document.base).await.map_err(refused)?
+    {
+        predecessor = Some(process);
+        inherited.extend(sockets);
+    }
     let workers = Workers::start().map_err(|error| Problem::new(format!("no threads to serve with: {error}")))?;
-    let mut front = Front::new(&host, workers);
-    let listen = &document.shape.listen;
+    let mut front = Front::new(&host, workers, inherited);
     let prepared = front
-        .prepare(listen, &document.base)
+        .prepare(&document.shape, &document.base)
         .await
         .map_err(|problems| problems.map(|problem| document.problem(problem)))?;
+    let succession = match &shutdown.hand_over {
+        Some(path) => Some(Succession::open(path, &document.base, front.inherited()).await.map_err(refused)?),
+        None => None,
+    };
     host.install(generation);
-    front.commit(listen, prepared);
-    Ok((host, front))
+    front.commit(&document.shape.listen, prepared);
+    if let Some(predecessor) = predecessor {
+        predecessor.relieve();
+        front.own(succession.as_ref());
+    }
+    Ok((host, front, succession))
 }
 
 /// Says what is served and where: in a few lines for people, in one for machines.
@@ -143,7 +201,7 @@ fn announce(document: &Document, front: &Front, human: bool) {
     eprintln!("ostler {} serves {from}", env!("CARGO_PKG_VERSION"));
     let shape = &document.shape;
     for (address, listener) in front.listeners(&shape.listen) {
-        let encrypted = shape.tls.is_some() && listener.is_encrypted();
+        let encrypted = shape.tls.is_some() && listener.is_encrypted(address);
         let health = listener.serves == Serves::Health;
         eprintln!(
             "  on  {address}{}{}",
@@ -156,18 +214,29 @@ fn announce(document: &Document, front: &Front, human: bool) {
     }
     if let Some((address, listener)) = front.listeners(&shape.listen).find(|(_, at)| at.serves == Serves::All) {
         let flags = match &shape.tls {
-            Some(Tls { clients: Some(clients), .. }) if listener.is_encrypted() && clients.require => {
+            Some(Tls { clients: Some(clients), .. }) if listener.is_encrypted(address) && clients.require => {
                 "-cacert CA.pem -cert YOU.pem -key YOU.key"
             }
-            Some(_) if listener.is_encrypted() => "-cacert CA.pem",
+            Some(_) if listener.is_encrypted(address) => "-cacert CA.pem",
             _ => "-plaintext",
         };
         let (unix, address) = match address {
             Address::Tcp(address) => ("", address.to_string()),
             Address::Unix(path) => ("-unix ", path.display().to_string()),
+            // Where a socket is bound is one of the two.
+            other @ Address::Systemd(_) => ("", other.to_string()),
         };
         eprintln!("  try grpcurl {flags} {unix}{address} list");
     }
+}
+
+/// What serves, in a line.
+fn status(host: &Host, front: &Front) -> String {
+    let generation = host.current();
+    let addresses: Vec<String> = front.addresses().iter().map(ToString::to_string).collect();
+    let services = generation.document.services.len();
+    let plural = if services == 1 { "" } else { "s" };
+    format!("serving {services} service{plural} on {}, generation {}", addresses.join(" "), generation.number)
 }
 
 /// Says how a reload went.
@@ -198,15 +267,18 @@ fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
 }
 
 /// Stops in order; a second signal stops at once.
-async fn stop(host: &Host, front: Front, mut signals: Signals) -> ExitCode {
+async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager, succeeded: bool) -> ExitCode {
     let shutdown = host.current().document.shape.shutdown.clone();
     let under_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let lame_duck = match shutdown.lame_duck {
+        // Whoever asks next is answered by the successor.
+        _ if succeeded => Duration::ZERO,
         Some(lame_duck) => lame_duck.0,
         None if under_kubernetes => LAME_DUCK_UNDER_KUBERNETES,
         None => Duration::ZERO,
     };
     tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
+    manager.stopping(&format!("calls in flight have {} to end", shutdown.drain));
     tokio::select! {
         whole = front.drain(host, lame_duck, shutdown.drain.0) => {
             if whole {

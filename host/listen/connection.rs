@@ -32,9 +32,14 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// `None` means no limit to hyper, so these two are always set.
 const LOCAL_ERROR_RESETS: usize = 1024;
 const PENDING_RESETS: usize = 20;
-/// A connection that is to end and has no calls is given this long to take its
-/// GOAWAY; a peer that is not there never acknowledges it.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long calls are met as ever that a peer may have sent before it learned
+/// that it is to go: more than most roads take. Idle peers close meanwhile.
+const CROSSING: Duration = Duration::from_millis(500);
+/// A connection that is to end ends by itself once its peer has acknowledged
+/// the GOAWAY and its calls are done. One whose peer acknowledges nothing is
+/// given this long after its last call: more than any road takes, so that a call
+/// that crossed the GOAWAY is met.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A connection as it was taken in.
 pub(super) struct Visit {
@@ -51,18 +56,21 @@ pub(super) struct Visit {
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     let Visit { entrance, peer, serves, limits, deadline, stop } = visit;
-    let calls = Arc::new(AtomicUsize::new(0));
+    let since = Instant::now();
+    let (calls, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let next = executor.next.clone();
-    let count = calls.clone();
+    let (count, beginning) = (calls.clone(), begun.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
+        beginning.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         let call = entrance.clone().call(request, serves, Counted::one(&count), progress);
         async move { Ok::<_, Infallible>(call.await) }
     });
-    let io = Metered::new(stream, limits.handshake.0, deadline);
+    let farewell = CancellationToken::new();
+    let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone());
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .timer(TokioTimer::new())
@@ -83,10 +91,17 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         () = stop.cancelled() => None,
         () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
     };
-    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection.as_mut() => return tell(ended),
+        () = first_call(&begun, since) => farewell.cancel(),
+    }
+    tokio::select! {
+        ended = connection.as_mut() => return tell(ended),
+        () = sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
+    }
     tokio::select! {
         ended = connection => tell(ended),
-        () = forsaken(&calls) => {}
+        () = forsaken(&calls, &begun) => {}
         () = expired(grace) => {}
     }
 }
@@ -98,16 +113,26 @@ fn tell(ended: hyper::Result<()>) {
     }
 }
 
-/// A connection has had no calls for as long as a farewell takes.
-async fn forsaken(calls: &AtomicUsize) {
-    let mut idle_since = None;
+/// A connection that was only just opened has had its first call: it was opened
+/// for it, and a client told to go before it can send it may well give it up.
+async fn first_call(begun: &AtomicUsize, since: Instant) {
+    while begun.load(Ordering::Relaxed) == 0 && since.elapsed() < CROSSING {
+        sleep(CROSSING / 32).await;
+    }
+}
+
+/// A connection has had no calls for as long as a farewell takes, not even ones
+/// too short to be seen.
+async fn forsaken(calls: &AtomicUsize, begun: &AtomicUsize) {
+    let mut quiet = (begun.load(Ordering::Relaxed), Instant::now());
     loop {
-        if calls.load(Ordering::Relaxed) > 0 {
-            idle_since = None;
-        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= FAREWELL {
+        let now = begun.load(Ordering::Relaxed);
+        if calls.load(Ordering::Relaxed) > 0 || now != quiet.0 {
+            quiet = (now, Instant::now());
+        } else if quiet.1.elapsed() >= FAREWELL {
             return;
         }
-        sleep(FAREWELL / 4).await;
+        sleep(FAREWELL / 8).await;
     }
 }
 

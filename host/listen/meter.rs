@@ -119,6 +119,8 @@ pub(super) struct Meter {
     open_headers: bool,
     received: Frames,
     sent: Frames,
+    /// Whether what was sent ends where another frame may begin.
+    sent_whole: bool,
     control: Credit,
     resets: Credit,
 }
@@ -131,6 +133,7 @@ impl Meter {
             open_headers: false,
             received: Frames::default(),
             sent: Frames::default(),
+            sent_whole: false,
             control: Credit::new(CONTROL_BURST, CONTROL_PER_SECOND, now),
             resets: Credit::new(RESET_BURST, RESETS_PER_SECOND, now),
         }
@@ -183,12 +186,23 @@ impl Meter {
         })
     }
 
+    /// Whether a frame may be sent now: not inside another, not inside a call's
+    /// headers, and not before the first.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.sent_whole && self.sent.have == 0 && self.sent.left == 0
+    }
+
     /// Takes note of what went: answers earn their peer credit.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
-        let Meter { sent, control, resets, .. } = self;
+        let Meter { sent, sent_whole, control, resets, .. } = self;
         let noted: Result<(), std::convert::Infallible> = sent.pass(bytes, |head| {
             if matches!(head.kind, DATA | HEADERS) {
                 control.earn(CONTROL_PER_CALL_FRAME);
+            }
+            if matches!(head.kind, HEADERS | CONTINUATION) {
+                *sent_whole = head.flags & END_HEADERS != 0;
+            } else {
+                *sent_whole = true;
             }
             // A call that ran to its end.
             if head.kind == HEADERS && head.flags & END_STREAM != 0 {

@@ -5,10 +5,11 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::clock::Clock;
 use super::meter::{Flood, Meter};
@@ -16,6 +17,19 @@ use super::meter::{Flood, Meter};
 /// How long, and how far, a peer is listened to that is no longer answered.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 1 << 20;
+
+/// No error, and every call that the peer may have opened is met.
+const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// A GOAWAY ahead of HTTP/2's own.
+///
+/// h2 says GOAWAY, pings, and takes no call more when it is answered: but a peer
+/// may answer first, and only then send a call that it had opened before. Said
+/// some time before h2's, this one leaves h2 nothing to refuse.
+struct Farewell {
+    due: Pin<Box<WaitForCancellationFutureOwned>>,
+    left: &'static [u8],
+}
 
 /// The connection.
 pub(super) struct Metered<T: Stream> {
@@ -25,6 +39,7 @@ pub(super) struct Metered<T: Stream> {
     orderly: bool,
     meter: Meter,
     handshake: Clock,
+    farewell: Farewell,
 }
 
 /// What can be metered.
@@ -34,10 +49,38 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
 impl<T: Stream> Metered<T> {
     /// A connection whose first settings are due at `deadline`, and the rest of
-    /// any call's headers within `handshake`.
-    pub(super) fn new(io: T, handshake: Duration, deadline: tokio::time::Instant) -> Metered<T> {
-        let handshake = Clock::running(handshake, deadline);
-        Metered { io: Some(io), orderly: true, meter: Meter::new(Instant::now()), handshake }
+    /// any call's headers within `handshake`; its peer is told to go when
+    /// `farewell` is cancelled.
+    pub(super) fn new(
+        io: T,
+        handshake: Duration,
+        deadline: tokio::time::Instant,
+        farewell: CancellationToken,
+    ) -> Metered<T> {
+        Metered {
+            io: Some(io),
+            orderly: true,
+            meter: Meter::new(Instant::now()),
+            handshake: Clock::running(handshake, deadline),
+            farewell: Farewell { due: Box::pin(farewell.cancelled_owned()), left: &GOAWAY },
+        }
+    }
+
+    /// Says farewell when it is due and another frame has not begun; ready when
+    /// frames may go on.
+    fn bid(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let begun = self.farewell.left.len() < GOAWAY.len();
+        if !begun && (self.farewell.due.as_mut().poll(context).is_pending() || !self.meter.is_between_frames()) {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.farewell.left.is_empty() {
+            let left = self.farewell.left;
+            match ready!(self.io()?.poll_write(context, left)?) {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.farewell.left = &left[written..],
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn io(&mut self) -> io::Result<Pin<&mut T>> {
@@ -84,6 +127,8 @@ impl<T: Stream> Metered<T> {
 impl<T: Stream> AsyncRead for Metered<T> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Reading is what every poll of a connection does, however quiet it is.
+        let _ = this.bid(context)?;
         let before = into.filled().len();
         let read = this.io()?.poll_read(context, into);
         if let Poll::Ready(Ok(())) = read {
@@ -106,6 +151,9 @@ impl<T: Stream> AsyncRead for Metered<T> {
 impl<T: Stream> AsyncWrite for Metered<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.bid(context)?.is_pending() {
+            return this.wrote(Poll::Pending, std::iter::empty(), context);
+        }
         let result = this.io()?.poll_write(context, bytes);
         this.wrote(result, std::iter::once(bytes), context)
     }
@@ -116,6 +164,9 @@ impl<T: Stream> AsyncWrite for Metered<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.bid(context)?.is_pending() {
+            return this.wrote(Poll::Pending, std::iter::empty(), context);
+        }
         let result = this.io()?.poll_write_vectored(context, slices);
         this.wrote(result, slices.iter().map(|slice| &**slice), context)
     }

@@ -7,9 +7,11 @@
 mod admission;
 mod clock;
 mod connection;
+mod inherited;
 mod meter;
 mod metered;
 mod socket;
+mod successor;
 pub(super) mod tls;
 mod workers;
 
@@ -24,18 +26,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Entrance, Host, Peer, Phase};
-use crate::config::{Address, Listen, Listener, Problem, Problems};
+use crate::config::{Address, Listen, Listener, Problem, Problems, Shape};
 use admission::Admission;
 use clock::Stall;
 use connection::{Visit, serve};
 use socket::{Socket, Stream};
 
+pub use inherited::Inherited;
+pub(crate) use successor::{Predecessor, Succession, Successor};
 pub use workers::Workers;
 
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Trouble that repeats is told this often.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// What to do about an address that cannot be bound.
+const ANOTHER: &str = "choose another address, or stop what holds this one";
 /// How long calls that were told to end may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -46,13 +52,14 @@ type Which = (Address, usize);
 /// One open socket and its accept loop.
 struct Open {
     which: Which,
-    bound: Address,
+    socket: Arc<Socket>,
     stop: CancellationToken,
 }
 
 /// Every open socket, and the connections that came from them.
 pub struct Front {
     entrance: Entrance,
+    inherited: Inherited,
     admission: Admission,
     workers: Arc<Workers>,
     open: Vec<Open>,
@@ -65,7 +72,7 @@ pub struct Front {
 
 /// Sockets bound for a configuration that is not installed yet.
 #[derive(Debug, Default)]
-pub struct Prepared(Vec<(Which, Socket)>);
+pub struct Prepared(Vec<(Which, Listener, Socket)>);
 
 impl std::fmt::Debug for Front {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,11 +81,13 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
-    /// No sockets yet; connections will be served by these workers.
-    pub fn new(host: &Host, workers: Workers) -> Front {
+    /// No sockets yet but those that were there before; connections will be
+    /// served by these workers.
+    pub fn new(host: &Host, workers: Workers, inherited: Inherited) -> Front {
         let ending = CancellationToken::new();
         Front {
             entrance: Entrance::new(host, ending.clone()),
+            inherited,
             admission: Admission::default(),
             workers: Arc::new(workers),
             open: Vec::new(),
@@ -90,29 +99,44 @@ impl Front {
 
     /// Binds what is asked for and not open yet. Nothing is accepted, and
     /// nothing that is open is touched, before [`commit`](Self::commit).
-    pub async fn prepare(&self, listen: &Listen, base: &Path) -> Result<Prepared, Problems> {
+    pub async fn prepare(&self, shape: &Shape, base: &Path) -> Result<Prepared, Problems> {
         let mut problems = Problems::default();
         let mut prepared = Prepared::default();
-        for (at, (listener, number)) in listen.numbered().enumerate() {
+        for (at, (listener, number)) in shape.listen.numbered().enumerate() {
             let which = (listener.address.clone(), number);
             if self.open.iter().any(|open| open.which == which) {
                 continue;
             }
-            let bound = Socket::bind(&listener.address, base).await.map_err(|error| {
-                let what = if error.kind() == io::ErrorKind::AddrInUse {
-                    "it is in use".to_owned()
-                } else {
-                    error.to_string()
-                };
-                Problem::new(format!("cannot listen on {}: {what}", listener.address))
-                    .label("cannot be bound")
-                    .help("choose another address, or stop what holds this one")
-                    .within(at)
-                    .within("listen")
-            });
-            prepared.0.extend(problems.take(bound).map(|socket| (which, socket)));
+            let encrypted = shape.tls.is_some();
+            let bound = self.bind(listener, base, encrypted).await;
+            let bound = bound.map_err(|problem| problem.within(at).within("listen"));
+            let bound = problems.take(bound).into_iter().flatten();
+            prepared.0.extend(bound.map(|socket| (which.clone(), listener.clone(), socket)));
         }
         problems.or(prepared)
+    }
+
+    /// The sockets of one address: inherited where there are any, or a new one.
+    async fn bind(&self, listener: &Listener, base: &Path, encrypted: bool) -> Result<Vec<Socket>, Problem> {
+        let asked = socket::absolute(&listener.address, base);
+        let inherited: io::Result<Vec<Socket>> =
+            self.inherited.of(&asked).map(|socket| Socket::adopt(socket.try_clone()?)).collect();
+        let sockets = match inherited {
+            Ok(none) if none.is_empty() => Socket::bind(&asked).await.map(|socket| vec![socket]),
+            inherited => inherited,
+        };
+        let sockets = sockets.map_err(|error| {
+            let (what, help) = match asked {
+                Address::Systemd(_) => (error.to_string(), self.inherited.words()),
+                _ if error.kind() == io::ErrorKind::AddrInUse => ("it is in use".to_owned(), ANOTHER.to_owned()),
+                _ => (error.to_string(), ANOTHER.to_owned()),
+            };
+            Problem::new(format!("cannot listen on {}: {what}", listener.address)).label("cannot be bound").help(help)
+        })?;
+        match sockets.iter().find_map(|socket| listener.exposed(socket.address())) {
+            Some(problem) if !encrypted => Err(problem.label("not encrypted")),
+            _ => Ok(sockets),
+        }
     }
 
     /// Accepts on what was prepared, and stops accepting on what is no longer
@@ -126,12 +150,13 @@ impl Front {
             }
             wanted
         });
-        for (which, socket) in prepared.0 {
+        for (which, listener, socket) in prepared.0 {
             let stop = self.drain.child_token();
-            let bound = socket.address();
+            let socket = Arc::new(socket);
             let accepting = Accepting {
                 which: which.clone(),
-                socket,
+                listener,
+                socket: socket.clone(),
                 entrance: self.entrance.clone(),
                 admission: self.admission.clone(),
                 workers: self.workers.clone(),
@@ -139,30 +164,54 @@ impl Front {
                 stop: stop.clone(),
             };
             self.connections.spawn(accepting.run());
-            self.open.push(Open { which, bound, stop });
+            self.open.push(Open { which, socket, stop });
         }
+    }
+
+    /// What was there before this process, and is.
+    pub(crate) fn inherited(&self) -> &Inherited {
+        &self.inherited
+    }
+
+    /// Gives a successor every socket. When it serves, this process has only to
+    /// drain; when it fails, nothing has changed.
+    pub(crate) async fn hand_over(&self, succession: &Succession, to: Successor) -> io::Result<()> {
+        let managers = self.inherited.managers().map(|(address, socket)| Ok((address.clone(), socket.try_clone()?)));
+        let managers = managers.collect::<io::Result<Vec<_>>>()?;
+        let own = self.open.iter().filter(|open| !matches!(open.which.0, Address::Systemd(_)));
+        succession.hand_over(to, managers, own.map(|open| open.socket.clone()).collect()).await
+    }
+
+    /// What a predecessor handed over is this process's own, now that it goes.
+    pub(crate) fn own(&mut self, succession: Option<&Succession>) {
+        for open in self.open.iter().filter(|open| !matches!(open.which.0, Address::Systemd(_))) {
+            open.socket.share(false);
+        }
+        succession.inspect(|succession| succession.own());
+        self.inherited.keep_managers();
     }
 
     /// Where it can be reached, ports as the system chose them.
     pub fn addresses(&self) -> Vec<Address> {
-        self.open.iter().map(|open| open.bound.clone()).collect()
+        self.open.iter().map(|open| open.socket.address().clone()).collect()
     }
 
     /// As [`addresses`](Self::addresses), each with the listener that asked for it.
     pub(super) fn listeners<'a>(&'a self, listen: &'a Listen) -> impl Iterator<Item = (&'a Address, &'a Listener)> {
-        self.open.iter().filter_map(|Open { which: (address, number), bound, .. }| {
-            listen.find(address, *number).map(|listener| (bound, listener))
+        self.open.iter().filter_map(|Open { which: (address, number), socket, .. }| {
+            listen.find(address, *number).map(|listener| (socket.address(), listener))
         })
     }
 
     /// Stops: says NOT_SERVING, keeps answering for a while, then takes no more
     /// and lets calls in flight end. Those that have not within `limit` are told
     /// to; returns whether none had to be.
-    pub async fn drain(self, host: &Host, lame_duck: Duration, limit: Duration) -> bool {
+    pub async fn drain(mut self, host: &Host, lame_duck: Duration, limit: Duration) -> bool {
         host.enter(Phase::LameDuck);
         tokio::time::sleep(lame_duck).await;
         host.enter(Phase::Closing);
         self.drain.cancel();
+        self.open.clear();
         self.connections.close();
         let whole = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
         if !whole {
@@ -177,7 +226,9 @@ impl Front {
 /// One socket's accept loop.
 struct Accepting {
     which: Which,
-    socket: Socket,
+    /// As it was asked for when the socket was opened.
+    listener: Listener,
+    socket: Arc<Socket>,
     entrance: Entrance,
     admission: Admission,
     workers: Arc<Workers>,
@@ -186,12 +237,13 @@ struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts until told to stop.
+    /// Accepts until told to stop, and then what has been waiting: to its
+    /// client, a connection in the queue is a connection.
     async fn run(self) {
         let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
@@ -205,14 +257,17 @@ impl Accepting {
                 }
             }
         }
+        while let Some(stream) = self.socket.queued() {
+            self.take(stream);
+        }
     }
 
     /// Serves a connection, or closes it at once where there are too many.
     fn take(&self, stream: Stream) {
         let generation = self.entrance.current();
         let (address, number) = &self.which;
-        // The socket of a listener that has just been given up is about to close.
-        let Some(listener) = generation.document.shape.listen.find(address, *number) else { return };
+        // What still waited at a socket that has just been given up is served as it was asked for.
+        let listener = generation.document.shape.listen.find(address, *number).unwrap_or(&self.listener);
         let limits = &generation.document.shape.limits;
         let peer = stream.peer();
         let Some(admitted) = self.admission.admit(peer.map(|peer| peer.ip()), limits) else {
@@ -229,7 +284,7 @@ impl Accepting {
             deadline: Instant::now() + limits.handshake.0,
             stop: self.stop.clone(),
         };
-        let encryption = generation.encryption().filter(|_| listener.is_encrypted()).cloned();
+        let encryption = generation.encryption().filter(|_| listener.is_encrypted(self.socket.address())).cloned();
         let served = async move {
             let stall = visit.limits.write_stall.0;
             match stream.enter() {

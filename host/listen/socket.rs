@@ -2,17 +2,28 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::net::{AddressFamily, SocketFlags};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::Address;
 
-/// A bound socket.
+/// A bound socket. What is queued on it, and a Unix socket's file, go with it,
+/// unless another process has it too.
 #[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpListener, Address),
-    Unix(UnixListener, SocketFile),
+pub(super) struct Socket {
+    listener: Listener,
+    address: Address,
+    shared: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// A connection as it was accepted.
@@ -60,48 +71,102 @@ impl Leaving {
 }
 
 impl Socket {
-    /// Binds an address; a Unix socket's relative path starts from `base`.
-    pub(super) async fn bind(address: &Address, base: &Path) -> io::Result<Socket> {
+    /// Binds an address, which is absolute.
+    pub(super) async fn bind(address: &Address) -> io::Result<Socket> {
         match address {
             Address::Tcp(address) => {
                 let listener = TcpListener::bind(address).await?;
-                let bound = Address::Tcp(listener.local_addr()?);
-                Ok(Socket::Tcp(listener, bound))
+                let address = Address::Tcp(listener.local_addr()?);
+                Ok(Socket { listener: Listener::Tcp(listener), address, shared: false.into() })
             }
             Address::Unix(path) => {
-                // Absolute, so that it can be given to clients that start elsewhere.
-                let path = std::path::absolute(base.join(path))?;
-                remove_stale(&path).await?;
-                let listener = UnixListener::bind(&path)?;
-                Ok(Socket::Unix(listener, SocketFile(path)))
+                remove_stale(path).await?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Socket { listener: Listener::Unix(listener), address: address.clone(), shared: false.into() })
             }
+            Address::Systemd(_) => Err(io::Error::other("it is not inherited")),
         }
     }
 
+    /// A socket that somebody else has bound, and holds too.
+    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Socket> {
+        let (listener, address) = if rustix::net::getsockname(&socket)?.address_family() == AddressFamily::UNIX {
+            let listener = std::os::unix::net::UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            let path = address.as_pathname().unwrap_or(Path::new("(no file)"));
+            (Listener::Unix(UnixListener::from_std(listener)?), Address::Unix(path.to_owned()))
+        } else {
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            let address = Address::Tcp(listener.local_addr()?);
+            (Listener::Tcp(TcpListener::from_std(listener)?), address)
+        };
+        Ok(Socket { listener, address, shared: true.into() })
+    }
+
     /// Where it is bound.
-    pub(super) fn address(&self) -> Address {
-        match self {
-            Socket::Tcp(_, address) => address.clone(),
-            Socket::Unix(_, SocketFile(path)) => Address::Unix(path.clone()),
-        }
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Another process has it too, or has no longer.
+    pub(super) fn share(&self, shared: bool) {
+        self.shared.store(shared, Ordering::Relaxed);
     }
 
     /// The next connection.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Socket::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
-            Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        match &self.listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+
+    /// A connection that waits at this very moment, and that nobody takes if
+    /// this process does not. The runtime may not have heard of it yet, so the
+    /// system is asked.
+    pub(super) fn queued(&self) -> Option<Stream> {
+        if self.shared.load(Ordering::Relaxed) {
+            return None;
+        }
+        let stream = rustix::net::accept_with(self, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
+        match self.listener {
+            Listener::Tcp(_) => TcpStream::from_std(stream.into()).map(Stream::Tcp),
+            Listener::Unix(_) => UnixStream::from_std(stream.into()).map(Stream::Unix),
+        }
+        .ok()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.listener {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
         }
     }
 }
 
-/// A Unix socket's file, which goes with the socket.
-#[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
+impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if let Address::Unix(path) = &self.address
+            && !self.shared.load(Ordering::Relaxed)
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Where an address is for whoever starts elsewhere: a Unix socket's relative
+/// path starts from `base`.
+pub(super) fn absolute(address: &Address, base: &Path) -> Address {
+    match address {
+        Address::Unix(path) => {
+            let path = base.join(path);
+            Address::Unix(std::path::absolute(&path).unwrap_or(path))
+        }
+        address => address.clone(),
     }
 }
 

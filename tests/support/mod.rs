@@ -9,6 +9,7 @@ pub mod walk;
 pub mod wire;
 
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -97,6 +98,7 @@ pub struct Starter {
     env: Vec<(String, String)>,
     files: Vec<(String, String)>,
     program: Option<PathBuf>,
+    inherits: Option<OwnedFd>,
 }
 
 impl Starter {
@@ -118,6 +120,13 @@ impl Starter {
         self
     }
 
+    /// With a listening socket passed on as a service manager does: file
+    /// descriptor 3, and the process told so by its id.
+    pub fn inherits(mut self, socket: impl Into<OwnedFd>, name: &str) -> Self {
+        self.inherits = Some(socket.into());
+        self.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name)
+    }
+
     pub fn start(self, yaml: &str) -> Ostler {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &self.files {
@@ -125,12 +134,22 @@ impl Starter {
         }
         let file = folder.path().join("ostler.yaml");
         std::fs::write(&file, with_port(yaml)).unwrap();
-        let mut child = Command::new(self.program.as_deref().unwrap_or(Path::new(binary())))
+        let program = self.program.as_deref().unwrap_or(Path::new(binary()));
+        let mut command = match self.inherits {
+            None => Command::new(program),
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                let become_it = r#"export LISTEN_PID=$$; exec "$@" 3<&0 </dev/null"#;
+                shell.args(["-c", become_it, "sh"]).arg(program);
+                shell
+            }
+        };
+        let mut child = command
             .arg("run")
             .arg(&file)
             .envs(self.env)
             .env_remove("KUBERNETES_SERVICE_HOST")
-            .stdin(Stdio::null())
+            .stdin(self.inherits.map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use ostler::config::Document;
-use ostler::host::listen::{Front, Workers};
+use ostler::host::listen::{Front, Inherited, Workers};
 use ostler::host::{BoxError, Build, Conversation, Dynamic, Host, Messages, Mount, Peer, Plugin, Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,11 +93,11 @@ services: {{ routeguide.RouteGuide: {{ handler: {kind} }} }}\n"
     let host = Host::new(Registry::default().with(Described).with(Compiled)).unwrap();
     let document = Document::parse("x.yaml", &yaml, folder.path(), &|_| None).unwrap();
     let generation = host.build(document).await.unwrap();
-    let listen = generation.document.shape.listen.clone();
-    let mut front = Front::new(&host, Workers::start().unwrap());
-    let prepared = front.prepare(&listen, folder.path()).await.unwrap();
+    let shape = generation.document.shape.clone();
+    let mut front = Front::new(&host, Workers::start().unwrap(), Inherited::default());
+    let prepared = front.prepare(&shape, folder.path()).await.unwrap();
     host.install(generation);
-    front.commit(&listen, prepared);
+    front.commit(&shape.listen, prepared);
     let [encrypted, plain] = &front.addresses()[..] else { panic!("two addresses") };
     let encrypted = Client::connect_tls(&encrypted.to_string(), authority.trusted(shown)).await.unwrap();
     let plain = Client::connect(&plain.to_string()).await;
