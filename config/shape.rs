@@ -98,7 +98,7 @@ impl Default for Shutdown {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// The least important level that is logged.

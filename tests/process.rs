@@ -37,6 +37,36 @@ fn a_socket_file_in_use_is_not_taken_over() {
     assert!(socket.exists());
 }
 
+#[test]
+fn a_socket_file_that_another_process_has_put_there_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}", folder.path().join("ostler.sock").display());
+    let yaml = format!("listen: \"{address}\"\n");
+    let first = start(&yaml);
+    std::fs::remove_file(folder.path().join("ostler.sock")).unwrap();
+    let _second = start(&yaml);
+    assert_eq!(first.stop().code(), Some(0));
+    assert_eq!(ostler(&["probe", &address]).status.code(), Some(0), "the second is still to be reached");
+}
+
+#[test]
+fn a_port_that_changes_its_address_is_told_what_holds_it() {
+    let host = start("");
+    let port = host.address().rsplit_once(':').unwrap().1.to_owned();
+    let mark = host.mark();
+    assert!(!host.reload(&format!("listen: {{ address: \"0.0.0.0:{port}\", plaintext: true }}\n")));
+    let words = host.wait_for(mark, "cannot listen on")["message"].as_str().unwrap().to_owned();
+    assert!(words.contains(&format!("127.0.0.1:{port} of this very process holds it")), "{words}");
+}
+
+#[test]
+fn what_waits_for_the_next_start_is_told() {
+    let host = start("");
+    let mark = host.mark();
+    assert!(host.reload("log: { level: debug }\n"));
+    host.wait_for(mark, "waits for the next start");
+}
+
 #[tokio::test]
 async fn a_reload_moves_the_sockets_and_keeps_those_that_stay() {
     let host = start("listen: [127.0.0.1:0]\n");
@@ -111,7 +141,13 @@ async fn a_second_signal_ends_it_at_once() {
     let mark = host.mark();
     host.signal("TERM");
     host.wait_for(mark, "stopping");
-    host.signal("INT");
+    // One that comes on the first one's heels is the first again; later ones count.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !host.log().contains("second signal") {
+        host.signal("INT");
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     assert_eq!(host.exit().code(), Some(1));
 }
 

@@ -14,6 +14,8 @@ use crate::host::listen::{Front, Inherited, Predecessor, Succession, Successor, 
 use crate::host::reload::Reloader;
 use crate::host::{Host, Registry};
 
+/// A signal that comes this soon after the first is the first again.
+const ECHO: Duration = Duration::from_millis(100);
 /// How long health says NOT_SERVING before the sockets close, where endpoints
 /// are taken out of rotation by someone else.
 const LAME_DUCK_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
@@ -83,9 +85,9 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
         }
     };
     let current = host.current();
-    let log = &current.document.shape.log;
-    let _lines = logging::start(log);
-    announce(&current.document, &front, logging::is_human(log));
+    let log = current.document.shape.log.clone();
+    let _lines = logging::start(&log);
+    announce(&current.document, &front, logging::is_human(&log));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
     manager.ready(&status(&host, &front));
@@ -125,6 +127,9 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
                     () = signals.stop() => break,
                 };
                 tell(reloaded, why, &host, &front);
+                if host.current().document.shape.log != log {
+                    tracing::warn!("`log` has changed, and waits for the next start");
+                }
             }
         }
         manager.ready(&status(&host, &front));
@@ -266,6 +271,18 @@ fn tell(reloaded: Result<(), Problems>, why: &str, host: &Host, front: &Front) {
     }
 }
 
+/// A second signal. Tools that stop a process and its group send one signal
+/// twice, which is no change of mind.
+async fn second(signals: &mut Signals) {
+    let started = tokio::time::Instant::now();
+    loop {
+        signals.stop().await;
+        if started.elapsed() >= ECHO {
+            return;
+        }
+    }
+}
+
 /// Stops in order; a second signal stops at once.
 async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager, succeeded: bool) -> ExitCode {
     let shutdown = host.current().document.shape.shutdown.clone();
@@ -288,7 +305,7 @@ async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager
             }
             ExitCode::SUCCESS
         }
-        () = signals.stop() => {
+        () = second(&mut signals) => {
             tracing::warn!("stopped at once by a second signal");
             ExitCode::FAILURE
         }

@@ -128,14 +128,31 @@ impl Front {
         let sockets = sockets.map_err(|error| {
             let (what, help) = match asked {
                 Address::Systemd(_) => (error.to_string(), self.inherited.words()),
-                _ if error.kind() == io::ErrorKind::AddrInUse => ("it is in use".to_owned(), ANOTHER.to_owned()),
-                _ => (error.to_string(), ANOTHER.to_owned()),
+                Address::Unix(ref path) if error.kind() == io::ErrorKind::AddrInUse && !socket::is_socket(path) => {
+                    ("a file that is no socket is there".to_owned(), "choose another path".to_owned())
+                }
+                _ if error.kind() == io::ErrorKind::AddrInUse => ("it is in use".to_owned(), self.in_the_way(&asked)),
+                _ => (error.to_string(), "choose another address".to_owned()),
             };
             Problem::new(format!("cannot listen on {}: {what}", listener.address)).label("cannot be bound").help(help)
         })?;
         match sockets.iter().find_map(|socket| listener.exposed(socket.address())) {
             Some(problem) if !encrypted => Err(problem.label("not encrypted")),
             _ => Ok(sockets),
+        }
+    }
+
+    /// What may be done about an address in use.
+    fn in_the_way(&self, asked: &Address) -> String {
+        let port = |address: &Address| if let Address::Tcp(address) = address { Some(address.port()) } else { None };
+        let own = self
+            .open
+            .iter()
+            .map(|open| open.socket.address())
+            .find(|own| port(asked).is_some() && port(own) == port(asked));
+        match own {
+            Some(own) => format!("{own} of this very process holds it: a port changes its address by a restart"),
+            None => ANOTHER.to_owned(),
         }
     }
 

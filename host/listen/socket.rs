@@ -18,6 +18,8 @@ pub(super) struct Socket {
     listener: Listener,
     address: Address,
     shared: AtomicBool,
+    /// A Unix socket's file as it was when it was bound.
+    file: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -77,12 +79,13 @@ impl Socket {
             Address::Tcp(address) => {
                 let listener = TcpListener::bind(address).await?;
                 let address = Address::Tcp(listener.local_addr()?);
-                Ok(Socket { listener: Listener::Tcp(listener), address, shared: false.into() })
+                Ok(Socket { listener: Listener::Tcp(listener), address, shared: false.into(), file: None })
             }
             Address::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
-                Ok(Socket { listener: Listener::Unix(listener), address: address.clone(), shared: false.into() })
+                let (address, file) = (address.clone(), identity(path));
+                Ok(Socket { listener: Listener::Unix(listener), address, shared: false.into(), file })
             }
             Address::Systemd(_) => Err(io::Error::other("it is not inherited")),
         }
@@ -102,7 +105,8 @@ impl Socket {
             let address = Address::Tcp(listener.local_addr()?);
             (Listener::Tcp(TcpListener::from_std(listener)?), address)
         };
-        Ok(Socket { listener, address, shared: true.into() })
+        let file = if let Address::Unix(path) = &address { identity(path) } else { None };
+        Ok(Socket { listener, address, shared: true.into(), file })
     }
 
     /// Where it is bound.
@@ -150,12 +154,20 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        // Another process may have put a socket of its own there since.
         if let Address::Unix(path) = &self.address
             && !self.shared.load(Ordering::Relaxed)
+            && identity(path) == self.file
         {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Which file is at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Where an address is for whoever starts elsewhere: a Unix socket's relative
@@ -170,12 +182,16 @@ pub(super) fn absolute(address: &Address, base: &Path) -> Address {
     }
 }
 
+/// Whether a socket's file is at a path.
+pub(super) fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
+}
+
 /// Removes a socket file that nobody listens on any more: what a killed process
 /// leaves behind. Anything else at that path is left alone, and binding fails.
 async fn remove_stale(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileTypeExt as _;
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket
+    if is_socket(path)
         && matches!(UnixStream::connect(path).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
     {
         std::fs::remove_file(path)?;
