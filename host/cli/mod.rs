@@ -21,6 +21,9 @@ use super::Registry;
 use super::listen::Inherited;
 use crate::config::{Document, Failure, Problems};
 
+/// Threads that read files and index what they hold. Each that has ever built a
+/// large generation keeps room for one, so they are few.
+const BUILDERS: usize = 2;
 /// sysexits' EX_CONFIG.
 const EXIT_CONFIG: u8 = 78;
 
@@ -81,7 +84,8 @@ pub fn main(registry: Registry) -> ExitCode {
     // Before there are threads, as it asks.
     let inherited = Inherited::from_service_manager();
     // This thread accepts, builds and waits for signals; workers of their own serve.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().max_blocking_threads(BUILDERS).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("error: no runtime: {error}"));
