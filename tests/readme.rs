@@ -23,7 +23,6 @@ mod keyboard;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize as _;
@@ -162,11 +161,8 @@ impl Tools {
             ("buf", "BUF"),
             ("ghz", "GHZ"),
             ("python3", "PYTHON"),
+            ("openssl", "OPENSSL"),
         ];
-        if Command::new("openssl").arg("version").output().is_err() {
-            eprintln!("openssl is missing on this machine: this test shows nothing");
-            return None;
-        }
         tools.into_iter().map(|(name, variable)| Some((name, tool(variable)?))).collect::<Option<_>>().map(Tools)
     }
 }
