@@ -21,6 +21,8 @@ use crate::host::mount::Response;
 pub(super) struct Admitted {
     /// `/package.Service/Method`, and nothing else.
     path: PathAndQuery,
+    /// How long the service's name is.
+    service_bytes: usize,
     /// How long the client waits.
     pub(super) timeout: Option<Duration>,
 }
@@ -28,7 +30,8 @@ pub(super) struct Admitted {
 impl Admitted {
     /// Full service name, and method name.
     pub(super) fn names(&self) -> (&str, &str) {
-        canonical(self.path.as_str()).unwrap_or_default()
+        let path = self.path.as_str();
+        (&path[1..=self.service_bytes], &path[self.service_bytes + 2..])
     }
 }
 
@@ -82,13 +85,15 @@ pub(super) fn admit<B>(request: &http::Request<B>) -> Result<Admitted, Refusal> 
     if has_two_authorities(request) {
         return Err(bad("the request names two authorities"));
     }
-    let path = request.uri().path_and_query().filter(|path| canonical(path.as_str()).is_some()).cloned();
-    let path = path.ok_or_else(|| Refusal::Grpc(Status::unimplemented("the path is not /package.Service/Method")))?;
+    let path = request.uri().path_and_query();
+    let found = path.and_then(|path| canonical(path.as_str()).map(|(service, _)| (path.clone(), service.len())));
+    let (path, service_bytes) =
+        found.ok_or_else(|| Refusal::Grpc(Status::unimplemented("the path is not /package.Service/Method")))?;
     if headers.iter().any(|(name, value)| name.as_str().ends_with("-bin") && !is_base64(value)) {
         return Err(bad("binary metadata is not base64"));
     }
     let timeout = timeout(headers).map_err(|Malformed| bad("malformed grpc-timeout"))?;
-    Ok(Admitted { path, timeout })
+    Ok(Admitted { path, service_bytes, timeout })
 }
 
 /// `application/grpc`, its proto flavour, and either with parameters.

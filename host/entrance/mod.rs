@@ -210,13 +210,12 @@ fn find<'a>(generation: &'a Generation, serves: Serves, service: &str, method: &
     let own = |to, cardinality| Way { to, cardinality, largest: OWN_MESSAGE_BYTES, cap: None };
     match service {
         HEALTH if HEALTH_METHODS.contains(&method) => Ok(own(To::Health, Cardinality::One)),
-        _ if serves == Serves::Health && service != HEALTH => Err(Refusal::Grpc(no_such_service(service))),
-        REFLECTION | REFLECTION_ALPHA if generation.reflects() && method == REFLECTION_METHOD => {
-            Ok(own(To::Reflection, Cardinality::Many))
-        }
-        own if generation.service_names().contains(&own) && generation.service(own).is_none() => {
-            Err(Refusal::Grpc(no_such_method(own, method)))
-        }
+        HEALTH => Err(Refusal::Grpc(no_such_method(service, method))),
+        _ if serves == Serves::Health => Err(Refusal::Grpc(no_such_service(service))),
+        REFLECTION | REFLECTION_ALPHA if generation.reflects() => match method {
+            REFLECTION_METHOD => Ok(own(To::Reflection, Cardinality::Many)),
+            _ => Err(Refusal::Grpc(no_such_method(service, method))),
+        },
         _ => {
             let mounted = generation.service(service).ok_or_else(|| Refusal::Grpc(no_such_service(service)))?;
             let kind = mounted.methods.get(method).ok_or_else(|| Refusal::Grpc(no_such_method(service, method)))?;
