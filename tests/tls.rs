@@ -214,6 +214,8 @@ async fn a_reload_turns_encryption_on_and_off_at_the_same_socket() {
     let authority = Authority::new("one");
     let host = host(&authority, "listen: 127.0.0.1:0\n");
     let mut plain = Client::connect(host.address()).await;
+    // Taken in before the reload, and not only queued.
+    assert!(plain.get_feature(point(0, 0)).await.is_ok());
     assert!(host.reload(TLS));
     answers(&authority, host.address()).await;
     assert!(plain.get_feature(point(0, 0)).await.is_ok(), "a connection stays what it was");
