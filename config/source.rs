@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
+
 /// What the file system says of a file; equal stamps mean equal contents
 /// nearly always, and save reading it again.
 type Stamp = Option<(u64, u64, Option<SystemTime>)>;
@@ -46,7 +48,7 @@ impl Sources {
         self.0.push(Source { path: path.to_owned(), most_bytes, stamp: None, seen: Instant::now(), hash: 0 });
         for _ in 0..MOST_READS {
             let before = stamp(path);
-            let bytes = read(path, most_bytes)?;
+            let bytes = read(path, most_bytes).inspect_err(|_| self.0[at].hash = unread(before))?;
             if stamp(path) == before {
                 let source = &mut self.0[at];
                 (source.stamp, source.seen, source.hash) = (before, Instant::now(), hash(&bytes));
@@ -88,8 +90,10 @@ impl Source {
         let hash = match read(&self.path, self.most_bytes) {
             Ok(bytes) if bytes.is_empty() && self.hash != hash(&[]) => return None,
             Ok(bytes) => hash(&bytes),
-            // What cannot be read is told apart from what can, and is told again when it changes.
-            Err(_) => found.map_or(0, |stamp| hash(format!("{stamp:?}").as_bytes())),
+            // Says nothing of the file.
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => return None,
+            // Told once, and not trusted to stay so: what a change of rights mends keeps its stamp.
+            Err(_) => return Some(unread(found)),
         };
         if !known && hash == self.hash {
             // The same in another guise: a touch, a copy, a link moved.
@@ -118,6 +122,12 @@ fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
 fn stamp(path: &Path) -> Stamp {
     let meta = std::fs::metadata(path).ok()?;
     Some((meta.ino(), meta.len(), meta.modified().ok()))
+}
+
+/// Stands for the content of what cannot be read: told apart from what can,
+/// and told again when it changes.
+fn unread(stamp: Stamp) -> u64 {
+    stamp.map_or(0, |stamp| hash(format!("{stamp:?}").as_bytes()))
 }
 
 fn hash(bytes: &[u8]) -> u64 {
@@ -172,6 +182,19 @@ mod tests {
         std::fs::write(file.path(), "a: 1").unwrap();
         assert_eq!(sources.changed(), None);
         std::fs::remove_file(file.path()).unwrap();
+        assert!(sources.changed().is_some());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_no_news_until_it_changes() {
+        let (file, mut sources) = file("a: 1");
+        let mut again = Sources::default();
+        assert!(again.read(file.path(), 3).is_err(), "more than may be read");
+        assert!(again.changed().is_none() && again.changed().is_none());
+        std::fs::write(file.path(), "a: 22").unwrap();
+        assert!(again.changed().is_some(), "still too much, but not the same");
+        std::fs::write(file.path(), "a:").unwrap();
+        assert!(again.changed().is_some());
         assert!(sources.changed().is_some());
     }
 
