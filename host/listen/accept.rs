@@ -85,18 +85,18 @@ impl Accepting {
         let encryption = generation.encryption().filter(|_| listener.is_encrypted(self.socket.address())).cloned();
         let served = async move {
             let stall = visit.limits.write_stall.0;
+            let place = (admitted, place);
             match stream.enter() {
                 Ok(Stream::Tcp(stream)) => {
-                    let stream = Stall::new(stream, stall);
+                    let stream = Stall::new(stream, stall, place);
                     match encryption {
                         Some(encryption) => encrypted(stream, encryption, visit).await,
                         None => serve(stream, visit).await,
                     }
                 }
-                Ok(Stream::Unix(stream)) => serve(Stall::new(stream, stall), visit).await,
+                Ok(Stream::Unix(stream)) => serve(Stall::new(stream, stall, place), visit).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be handed to its worker"),
             }
-            drop((admitted, place));
         };
         self.connections.spawn_on(served, &runtime);
     }

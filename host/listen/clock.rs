@@ -37,14 +37,18 @@ impl Clock {
 
 /// A socket that fails when its peer takes nothing of what it is sent. It lies
 /// below TLS, which says of bytes it only holds back that they are written.
-pub(super) struct Stall<T> {
+///
+/// Its place among the connections goes with it, and not before: one that is
+/// still listened to after its last word is open all the same.
+pub(super) struct Stall<T, Place> {
     io: T,
     clock: Clock,
+    _place: Place,
 }
 
-impl<T> Stall<T> {
-    pub(super) fn new(io: T, limit: Duration) -> Stall<T> {
-        Stall { io, clock: Clock::new(limit) }
+impl<T, Place> Stall<T, Place> {
+    pub(super) fn new(io: T, limit: Duration, place: Place) -> Stall<T, Place> {
+        Stall { io, clock: Clock::new(limit), _place: place }
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -57,13 +61,13 @@ impl<T> Stall<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Stall<T> {
+impl<T: AsyncRead + Unpin, Place: Unpin> AsyncRead for Stall<T, Place> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_read(context, into)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stall<T> {
+impl<T: AsyncWrite + Unpin, Place: Unpin> AsyncWrite for Stall<T, Place> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.io).poll_write(context, bytes);
