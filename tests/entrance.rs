@@ -6,13 +6,10 @@ use std::io::Write as _;
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::support::client::{Client, note, point, world};
+use crate::support::client::{Client, note, point};
 use crate::support::tools::{script, tool};
-use crate::support::wire::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, PING, PREFACE, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, Wire, block, call, exchange, frame, framed,
-};
-use crate::support::{Ostler, PATIENCE, Starter, start, stdout};
+use crate::support::wire::{DATA, END_STREAM, GOAWAY, Outcome, Wire, call, exchange, frame, framed, opened};
+use crate::support::{Ostler, start, stdout};
 
 const UNIMPLEMENTED: u8 = 12;
 const INTERNAL: u8 = 13;
@@ -191,173 +188,12 @@ async fn calls_over_the_limit_are_shed_and_health_still_answers() {
     }
 }
 
-/// A connection that is closed by the host without an answer.
-fn is_cut_off(host: &Ostler, say: &[u8]) {
-    let mut wire = Wire::connect(host.address());
-    assert!(wire.send(say));
-    wire.closed();
-}
-
-#[tokio::test]
-async fn a_peer_that_does_not_get_to_the_point_is_cut_off() {
-    let host = start("limits: { handshake: 200ms }\n");
-    is_cut_off(&host, b"");
-    is_cut_off(&host, &PREFACE[..10]);
-    is_cut_off(&host, PREFACE);
-    is_cut_off(&host, &[PREFACE, &frame(SETTINGS, 0, 0, &[])[..5]].concat());
-    is_cut_off(&host, &[PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 0, 1, &block("/a/b"))].concat());
-    is_cut_off(&host, b"GET / HTTP/1.1\r\nHost: ostler\r\n\r\n");
-    is_cut_off(&host, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
-    answers(&host).await;
-}
-
-#[tokio::test]
-async fn floods_end_their_connection_and_no_other() {
-    let host = start("");
-    let mut neighbour = Client::connect(host.address()).await;
-    let open = || Wire::open(host.address());
-    let floods = [
-        ("PING", frame(PING, 0, 0, &[0; 8])),
-        ("SETTINGS", frame(SETTINGS, 0, 0, &[])),
-        ("PRIORITY", frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1])),
-        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
-        ("an unknown kind", frame(0xbe, 0, 0, b"?")),
-    ];
-    for (name, bytes) in floods {
-        println!("{name}");
-        open().flood(&bytes, 100_000);
-        neighbour.get_feature(point(0, 0)).await.unwrap();
-    }
-    let mut wire = open();
-    assert!(wire.send(&frame(HEADERS, 0, 1, &block("/a/b"))));
-    wire.flood(&frame(CONTINUATION, 0, 1, &[]), 100_000);
-    let mut wire = open();
-    assert!(wire.send(&frame(HEADERS, END_HEADERS, 1, &block("/routeguide.RouteGuide/RecordRoute"))));
-    wire.flood(&frame(DATA, 0, 1, &[]), 100_000);
-    neighbour.get_feature(point(0, 0)).await.unwrap();
-
-    let mut wire = open();
-    let head = block("/routeguide.RouteGuide/RouteChat");
-    for turn in 0..5_000u32 {
-        let stream = turn * 2 + 1;
-        let pair = [frame(HEADERS, END_HEADERS, stream, &head), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat();
-        if !wire.send(&pair) {
-            break;
-        }
-    }
-    wire.closed();
-    assert_eq!(neighbour.get_feature(point(515_083_333, -1_252_778)).await.unwrap().name, "London, GB");
-}
-
-#[tokio::test]
-async fn a_stream_over_the_limit_is_refused_and_never_run() {
-    let host = start("limits: { calls_per_connection: 3 }\n");
-    let mut wire = Wire::open(host.address());
-    for stream in [1, 3, 5, 7] {
-        let head = frame(HEADERS, END_HEADERS, stream, &block("/routeguide.RouteGuide/RouteChat"));
-        assert!(wire.send(&head));
-    }
-    let refused = loop {
-        match wire.next().expect("the connection lives on") {
-            (RST_STREAM, _, stream, payload) => break (stream, payload),
-            (SETTINGS, 0, _, payload) => {
-                let announced = payload.chunks(6).any(|setting| setting == [0, 3, 0, 0, 0, 3]);
-                assert!(announced, "the limit is announced: {payload:?}");
-            }
-            _ => {}
-        }
-    };
-    assert_eq!(refused, (7, vec![0, 0, 0, 7]), "REFUSED_STREAM");
-}
-
-#[tokio::test]
-async fn connections_over_the_limit_are_closed_at_once() {
-    let host = start("limits: { connections_per_ip: 2 }\n");
-    let mut first = Client::connect(host.address()).await;
-    first.get_feature(point(0, 0)).await.unwrap();
-    let second = Wire::open(host.address());
-    Wire::connect(host.address()).closed();
-    first.get_feature(point(0, 0)).await.unwrap();
-    drop(second);
-    let mut turns = 0;
-    // The place of a connection that has gone is free as soon as the host notices.
-    loop {
-        let mut wire = Wire::connect(host.address());
-        wire.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
-        if wire.next().is_some() {
-            break;
-        }
-        turns += 1;
-        assert!(turns < 1_000);
-    }
-}
-
-/// A host with more features than any buffer between it and a client holds.
-pub fn large(with: Starter, settings: &str) -> Ostler {
-    let name = "x".repeat(200);
-    let entries: Vec<String> =
-        (0..20_000).map(|at| format!(r#"{{"name":"{name}","location":{{"latitude":{at}}}}}"#)).collect();
-    with.file("large.json", &format!("[{}]", entries.join(","))).start(&format!(
-        "{settings}services: {{ routeguide.RouteGuide: {{ handler: {{ route_guide: {{ features: {{ file: large.json }} }} }} }} }}\n"
-    ))
-}
-
-#[tokio::test]
-async fn an_answer_nobody_takes_is_given_up() {
-    let host = large(Starter::default(), "limits: { write_stall: 300ms }\n");
-    let mut client = Client::connect(host.address()).await;
-    client.get_feature(point(0, 0)).await.unwrap();
-    let before = sockets_of(&host);
-    let list = [
-        frame(HEADERS, END_HEADERS, 1, &block("/routeguide.RouteGuide/ListFeatures")),
-        frame(DATA, END_STREAM, 1, &framed(0, &world().encode_to_vec())),
-    ]
-    .concat();
-    // The stream's window is used up and never renewed.
-    let mut wire = Wire::open(host.address());
-    assert!(wire.send(&list));
-    let reset = std::iter::from_fn(|| wire.next()).find(|(kind, ..)| *kind == RST_STREAM);
-    assert_eq!(reset.map(|(_, _, stream, _)| stream), Some(1), "the stream is reset and the connection lives");
-    drop(wire);
-    let mut wire = Wire::connect(host.address());
-    assert!(wire.send(&greedy()));
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while sockets_of(&host) > before {
-        client.get_feature(point(0, 0)).await.unwrap();
-        assert!(std::time::Instant::now() < deadline, "the connection that reads nothing is not closed");
-    }
-    drop(wire);
-}
-
-/// Open sockets of the host.
-/// A client that asks for all there is twenty times, with windows as wide as
-/// they come.
-pub fn greedy() -> Vec<u8> {
-    let wide = frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
-    let more = frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
-    let lists = (0..20).flat_map(|call| {
-        [
-            frame(HEADERS, END_HEADERS, call * 2 + 1, &block("/routeguide.RouteGuide/ListFeatures")),
-            frame(DATA, END_STREAM, call * 2 + 1, &framed(0, &world().encode_to_vec())),
-        ]
-    });
-    [PREFACE.to_vec(), wide, more].into_iter().chain(lists).flatten().collect()
-}
-
-pub fn sockets_of(host: &Ostler) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", host.pid()))
-        .unwrap()
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter(|target| target.to_string_lossy().starts_with("socket:"))
-        .count()
-}
-
 #[tokio::test]
 async fn an_old_connection_is_asked_to_go_and_its_calls_end_first() {
     let host = start("limits: { age: 200ms }\n");
     let mut wire = Wire::open(host.address());
-    assert!(wire.send(&frame(HEADERS, END_HEADERS, 1, &block("/routeguide.RouteGuide/RouteChat"))));
-    let goaway = std::iter::from_fn(|| wire.next()).find(|(kind, ..)| *kind == GOAWAY).unwrap();
+    assert!(wire.send(&opened(1, "RouteChat")));
+    let goaway = wire.next_of(GOAWAY).unwrap();
     assert_eq!(goaway.3[4..8], [0, 0, 0, 0], "NO_ERROR");
     let body = [framed(0, &note(1, 1, "a").encode_to_vec()), framed(0, &note(1, 1, "b").encode_to_vec())].concat();
     assert!(wire.send(&frame(DATA, END_STREAM, 1, &body)), "a call under way goes on");

@@ -9,6 +9,7 @@ mod clients;
 mod config;
 mod embedded;
 mod entrance;
+mod frames;
 mod health;
 mod manager;
 mod process;

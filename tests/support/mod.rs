@@ -4,6 +4,7 @@
 
 pub mod authority;
 pub mod client;
+pub mod measure;
 pub mod tools;
 pub mod walk;
 pub mod wire;
@@ -99,6 +100,7 @@ pub struct Starter {
     files: Vec<(String, String)>,
     program: Option<PathBuf>,
     inherits: Option<OwnedFd>,
+    descriptors: Option<u32>,
 }
 
 impl Starter {
@@ -127,6 +129,12 @@ impl Starter {
         self.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name)
     }
 
+    /// With no more file descriptors than this.
+    pub fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     pub fn start(self, yaml: &str) -> Ostler {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &self.files {
@@ -135,12 +143,18 @@ impl Starter {
         let file = folder.path().join("ostler.yaml");
         std::fs::write(&file, with_port(yaml)).unwrap();
         let program = self.program.as_deref().unwrap_or(Path::new(binary()));
-        let mut command = match self.inherits {
+        // What only a process can arrange for itself, before it becomes the host.
+        let limit = self.descriptors.map(|most| format!("ulimit -n {most}; "));
+        let first = match (&self.inherits, limit) {
+            (None, None) => None,
+            (None, Some(limit)) => Some(limit + r#"exec "$@""#),
+            (Some(_), limit) => Some(limit.unwrap_or_default() + r#"export LISTEN_PID=$$; exec "$@" 3<&0 </dev/null"#),
+        };
+        let mut command = match first {
             None => Command::new(program),
-            Some(_) => {
+            Some(first) => {
                 let mut shell = Command::new("sh");
-                let become_it = r#"export LISTEN_PID=$$; exec "$@" 3<&0 </dev/null"#;
-                shell.args(["-c", become_it, "sh"]).arg(program);
+                shell.args(["-c", &first, "sh"]).arg(program);
                 shell
             }
         };

@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -113,8 +112,24 @@ pub const PING: u8 = 0x6;
 pub const GOAWAY: u8 = 0x7;
 pub const WINDOW_UPDATE: u8 = 0x8;
 pub const CONTINUATION: u8 = 0x9;
+pub const ACK: u8 = 0x1;
 pub const END_STREAM: u8 = 0x1;
 pub const END_HEADERS: u8 = 0x4;
+pub const PADDED: u8 = 0x8;
+
+/// Why a stream or a connection ended, as the frame has it.
+pub const REFUSED_STREAM: u32 = 7;
+pub const COMPRESSION_ERROR: u32 = 9;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Kind, flags, stream, payload.
+pub type Frame = (u8, u8, u32, Vec<u8>);
+
+/// What a RST_STREAM or a GOAWAY gives as its reason.
+pub fn reason((kind, .., payload): &Frame) -> u32 {
+    let at = if *kind == GOAWAY { 4 } else { 0 };
+    u32::from_be_bytes(payload[at..at + 4].try_into().unwrap())
+}
 
 /// One frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -125,21 +140,48 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The head of a call of a RouteGuide method; its body is still to come.
+pub fn opened(stream: u32, method: &str) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &block(&format!("/routeguide.RouteGuide/{method}")))
+}
+
 /// A header block in HPACK's plainest form: literals, nothing indexed.
 pub fn block(path: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, value) in [
+    [
         (":method", "POST"),
         (":scheme", "http"),
         (":authority", "ostler"),
         (":path", path),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
-    ] {
-        bytes.extend([0, name.len() as u8]);
-        bytes.extend(name.bytes());
-        bytes.push(value.len() as u8);
-        bytes.extend(value.bytes());
+    ]
+    .iter()
+    .flat_map(|(name, value)| literal(0, name, value))
+    .collect()
+}
+
+/// HPACK's first bits of a field that is also to be remembered.
+pub const REMEMBERED: u8 = 0x40;
+/// The field remembered last, in a byte.
+pub const LAST_REMEMBERED: u8 = 0x80 | 62;
+
+/// One header field, its words as they are.
+pub fn literal(first: u8, name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![first];
+    for word in [name, value] {
+        // HPACK's integers: seven bits at first, then seven a byte, the least first.
+        match word.len().checked_sub(127) {
+            None => bytes.push(word.len() as u8),
+            Some(mut rest) => {
+                bytes.push(127);
+                while rest >= 128 {
+                    bytes.push(0x80 | (rest % 128) as u8);
+                    rest /= 128;
+                }
+                bytes.push(rest as u8);
+            }
+        }
+        bytes.extend(word.bytes());
     }
     bytes
 }
@@ -153,6 +195,7 @@ impl Wire {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
         Wire(stream)
     }
 
@@ -168,8 +211,8 @@ impl Wire {
         self.0.write_all(bytes).is_ok()
     }
 
-    /// The next frame: kind, flags, stream, payload; `None` at the end of the connection.
-    pub fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    /// The next frame; `None` at the end of the connection.
+    pub fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.read(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -183,28 +226,59 @@ impl Wire {
         match self.0.read_exact(into) {
             Ok(()) => Some(()),
             Err(error) => {
-                let patience = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
-                assert!(!patience, "the host neither answers nor closes");
+                assert!(!is_patience(&error), "the host neither answers nor closes");
                 None
             }
         }
     }
 
+    /// The next frame of this kind, whatever comes before it.
+    pub fn next_of(&mut self, kind: u8) -> Option<Frame> {
+        std::iter::from_fn(|| self.next()).find(|frame| frame.0 == kind)
+    }
+
     /// Reads until the host closes the connection; the frames that came before.
-    pub fn closed(&mut self) -> Vec<(u8, u8, u32, Vec<u8>)> {
+    pub fn closed(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// Sends the same bytes until the host closes; fails if it never does.
-    pub fn flood(&mut self, bytes: &[u8], most: usize) {
-        self.0.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        let mut rest = [0; 64 * 1024];
-        let burst = bytes.repeat(50);
-        for _ in 0..most / 50 {
-            if !self.send(&burst) || matches!(self.0.read(&mut rest), Ok(0)) {
-                return;
+    /// Sends these bytes and waits until the host has taken every frame of them:
+    /// a ping behind them is answered. What came meanwhile, or, where the host
+    /// closed the connection instead, came before that.
+    pub fn round(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, Vec<Frame>> {
+        const BEHIND: &[u8; 8] = b"all here";
+        let mut came = Vec::new();
+        self.send(&[bytes, &frame(PING, 0, 0, BEHIND)].concat());
+        loop {
+            match self.next() {
+                None => return Err(came),
+                Some((PING, ACK, 0, payload)) if payload == BEHIND => return Ok(came),
+                Some(frame) => came.push(frame),
             }
         }
-        panic!("the host took {most} of them");
     }
+
+    /// Sends what `flood` makes, one after another, and reads nothing, until the
+    /// host closes; how many went out, much of which the host never saw.
+    pub fn blast(&mut self, flood: impl Fn(u32) -> Vec<u8>) -> u32 {
+        const MOST_BYTES: usize = 256 << 20;
+        let (mut turn, mut sent) = (0, 0);
+        while sent < MOST_BYTES {
+            let mut burst = Vec::new();
+            while burst.len() < 32 << 10 {
+                burst.extend(flood(turn));
+                turn += 1;
+            }
+            if let Err(error) = self.0.write_all(&burst) {
+                assert!(!is_patience(&error), "the host neither takes what it is sent nor closes");
+                return turn;
+            }
+            sent += burst.len();
+        }
+        panic!("the host takes it for ever");
+    }
+}
+
+fn is_patience(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

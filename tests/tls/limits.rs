@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{TLS, answers, certified, host};
-use crate::entrance::{greedy, large, sockets_of};
+use crate::frames::{greedy, large};
 use crate::support::PATIENCE;
 use crate::support::authority::Authority;
 use crate::support::client::{Client, point};
@@ -74,12 +74,12 @@ async fn a_client_that_takes_nothing_of_its_answers_is_closed() {
     let host = large(certified(&authority), &format!("{TLS}limits: {{ write_stall: 300ms }}\n"));
     let mut client = Client::connect_tls(host.address(), authority.trusted(None)).await.unwrap();
     client.get_feature(point(0, 0)).await.unwrap();
-    let before = sockets_of(&host);
+    let before = host.sockets();
     let mut deaf = authority.shake(host.address(), &[b"h2"]).await.unwrap();
     deaf.write_all(&greedy()).await.unwrap();
     deaf.flush().await.unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while sockets_of(&host) > before {
+    while host.sockets() > before {
         client.get_feature(point(0, 0)).await.unwrap();
         assert!(Instant::now() < deadline, "the connection that reads nothing is not closed");
     }
