@@ -5,54 +5,42 @@
 //! is compared is the CPU time the kernel counts for it, so a noisy machine
 //! shifts both alike. `cargo bench --bench calls`; on Linux.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use ostler::proto::routeguide::{Point, RouteNote};
+use ostler::proto::routeguide::RouteNote;
 
 #[allow(dead_code)]
 #[path = "../tests/support/client.rs"]
 mod client;
-mod tutorial;
+#[allow(dead_code)]
+mod servers;
 
 use client::{Client, note, point, world};
+use servers::{Kind, Server};
 
 const ROUNDS: usize = 3;
 /// How long one figure is measured.
 const SPAN: Duration = Duration::from_secs(2);
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let runtime = |threads: bool| {
-        let mut builder = if threads {
-            tokio::runtime::Builder::new_multi_thread()
-        } else {
-            tokio::runtime::Builder::new_current_thread()
-        };
-        builder.enable_all().build().expect("a runtime")
-    };
-    if args.get(1).is_some_and(|arg| arg == "tutorial") {
-        return runtime(true).block_on(tutorial::serve());
+fn main() -> ExitCode {
+    if let Some(code) = servers::serving() {
+        return code;
     }
-    let ostler = std::env::var("OSTLER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ostler").to_owned());
-    println!("server CPU, ns a unit, medians of {ROUNDS}; {ostler}");
+    println!("server CPU, ns a unit, medians of {ROUNDS}");
     println!("{:34}{:>10}{:>10}{:>8}", "", "tutorial", "ostler", "ratio");
     for work in WORKS {
-        let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
-            .map(|_| {
-                let theirs = Server::tutorial().measure(&runtime(false), work);
-                let ours = Server::ostler(&ostler).measure(&runtime(false), work);
-                (theirs, ours)
-            })
-            .collect();
+        let round =
+            |_| (measure(Server::start(Kind::Tonic, None), work), measure(Server::start(Kind::Ostler, None), work));
+        let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(round).collect();
         rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
         let (theirs, ours) = rounds[ROUNDS / 2];
         println!("{:34}{theirs:>10.0}{ours:>10.0}{:>8.2}", work.name, ours / theirs);
     }
+    ExitCode::SUCCESS
 }
 
 /// One kind of load.
@@ -83,90 +71,34 @@ const WORKS: [Work; 6] = [
     Work { name: "a short chat, 1 note", connections: 4, streams: 8, call: Call::RouteChat, units: 1 },
 ];
 
-struct Server {
-    child: Child,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn tutorial() -> Server {
-        let own = std::env::current_exe().expect("the benchmark's own path");
-        let mut command = Command::new(own);
-        command.arg("tutorial");
-        Server::start(command, tempfile::tempdir().expect("a folder"))
-    }
-
-    fn ostler(binary: &str) -> Server {
-        let folder = tempfile::tempdir().expect("a folder");
-        let entries: Vec<String> = tutorial::features()
-            .into_iter()
-            .map(|feature| {
-                let Point { latitude, longitude } = feature.location.unwrap_or_default();
-                format!(r#"{{"name":"{}","location":{{"latitude":{latitude},"longitude":{longitude}}}}}"#, feature.name)
-            })
-            .collect();
-        std::fs::write(folder.path().join("db.json"), format!("[{}]", entries.join(","))).expect("written");
-        let yaml = "listen: 127.0.0.1:0\nservices: { routeguide.RouteGuide: { handler: { route_guide: { profile: tonic, features: { file: db.json } } } } }\n";
-        let file = folder.path().join("ostler.yaml");
-        std::fs::write(&file, yaml).expect("written");
-        let mut command = Command::new(binary);
-        command.arg("run").arg(file);
-        Server::start(command, folder)
-    }
-
-    /// Starts a server that says where it listens in its first line.
-    fn start(mut command: Command, folder: tempfile::TempDir) -> Server {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a first line");
-        let at = line.find("127.0.0.1:").expect("an address");
-        let address = line[at..].split(['"', ' ', '\n']).next().unwrap_or_default().to_owned();
-        Server { child, address, _folder: folder }
-    }
-
-    /// Server CPU a unit, in nanoseconds.
-    fn measure(self, runtime: &tokio::runtime::Runtime, work: Work) -> f64 {
-        runtime.block_on(async {
-            let mut clients = Vec::new();
-            for _ in 0..work.connections {
-                clients.push(Client::connect(&self.address).await);
-            }
-            let load = |until: Instant| {
-                join_all(clients.iter().flat_map(|client| {
-                    (0..work.streams).map(|_| {
-                        let mut client = client.clone();
-                        async move {
-                            let mut calls = 0u64;
-                            while Instant::now() < until {
-                                call(&mut client, work).await;
-                                calls += 1;
-                            }
-                            calls
+/// Server CPU a unit, in nanoseconds.
+fn measure(server: Server, work: Work) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..work.connections {
+            clients.push(Client::connect(&server.address).await);
+        }
+        let load = |until: Instant| {
+            join_all(clients.iter().flat_map(|client| {
+                (0..work.streams).map(|_| {
+                    let mut client = client.clone();
+                    async move {
+                        let mut calls = 0u64;
+                        while Instant::now() < until {
+                            call(&mut client, work).await;
+                            calls += 1;
                         }
-                    })
-                }))
-            };
-            load(Instant::now() + SPAN / 8).await;
-            let before = self.cpu_ns();
-            let calls: u64 = load(Instant::now() + SPAN).await.into_iter().sum();
-            (self.cpu_ns() - before) / (calls * work.units) as f64
-        })
-    }
-
-    /// What the kernel counts for every thread of the server, to the nanosecond.
-    fn cpu_ns(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("Linux");
-        let ran = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
-        ran.filter_map(|stat| stat.split(' ').next()?.parse::<f64>().ok()).sum()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+                        calls
+                    }
+                })
+            }))
+        };
+        load(Instant::now() + SPAN / 8).await;
+        let before = server.cpu_ns();
+        let calls: u64 = load(Instant::now() + SPAN).await.into_iter().sum();
+        (server.cpu_ns() - before) / (calls * work.units) as f64
+    })
 }
 
 async fn call(client: &mut Client, work: Work) {

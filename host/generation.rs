@@ -4,10 +4,10 @@
 //! is handed out as an `Arc`, and each call holds one from its first byte to
 //! its last, so the last call of an old generation is what retires it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost_reflect::MethodDescriptor;
+use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ use crate::config::{Document, Failure, Problem, Problems, Sources};
 /// A service as calls find it.
 pub(super) struct Mounted {
     pub(super) route: Box<dyn Route>,
-    pub(super) methods: HashMap<String, Kind>,
+    pub(super) methods: FxHashMap<String, Kind>,
     /// The largest message it takes, where it says.
     pub(super) largest_message: Option<u64>,
     health: watch::Receiver<ServingStatus>,
@@ -43,7 +43,7 @@ pub struct Generation {
     pub number: u64,
     /// The document it was built from.
     pub document: Document,
-    services: HashMap<String, Mounted>,
+    services: FxHashMap<String, Mounted>,
     index: Index,
     /// What connections are encrypted by, where they are.
     encryption: Option<Arc<ServerConfig>>,
@@ -62,7 +62,14 @@ impl Generation {
     pub(super) fn empty(document: Document) -> Result<Generation, Problems> {
         let mut index = Index::default();
         index.add_hosts_own()?;
-        Ok(Generation { number: 0, document, services: HashMap::new(), index, encryption: None, _tasks: Vec::new() })
+        Ok(Generation {
+            number: 0,
+            document,
+            services: FxHashMap::default(),
+            index,
+            encryption: None,
+            _tasks: Vec::new(),
+        })
     }
 
     /// Builds every plan at the same time, then puts the mounts together. Every
@@ -92,7 +99,7 @@ impl Generation {
             mounts.extend(problems.take(mount).map(|mount| (entry, mount)));
         }
 
-        let mut services = HashMap::new();
+        let mut services = FxHashMap::default();
         let mut index = Index::default();
         problems.take(index.add_hosts_own());
         for (entry, mount) in mounts {

@@ -116,8 +116,9 @@ pub(crate) struct Answer {
     body: Body,
     /// Gone with the last byte, even where the body itself is kept.
     held: Option<Held>,
-    bound: Bound,
-    framing: Option<Framing>,
+    pub(super) bound: Bound,
+    /// How it is framed, where it is a service's.
+    pub(super) framing: Option<Framing>,
     progress: Arc<Progress>,
 }
 
@@ -128,14 +129,22 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    pub(super) fn new(
-        body: Body,
-        held: Held,
-        bound: Bound,
-        framing: Option<Framing>,
-        progress: Arc<Progress>,
-    ) -> Answer {
-        Answer { body, held: Some(held), bound, framing, progress }
+    /// One without a body yet.
+    pub(super) fn new(in_flight: Counted, bound: Bound, progress: Arc<Progress>) -> Answer {
+        let held = Some(Held { in_flight, place: None, hold: None });
+        Answer { body: Body::empty(), held, bound, framing: None, progress }
+    }
+
+    /// Holds a place among all calls, and a generation, until its end.
+    pub(super) fn hold(&mut self, place: Option<Counted>, hold: Hold) {
+        if let Some(held) = &mut self.held {
+            held.place = place;
+            held.hold = Some(hold);
+        }
+    }
+
+    pub(super) fn with(self, body: Body) -> Answer {
+        Answer { body, ..self }
     }
 
     /// The next frame, or the status that takes its place.

@@ -12,16 +12,16 @@ mod framing;
 mod guard;
 mod incoming;
 
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,9 +38,9 @@ use super::reflection::Reflection;
 use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
 use crate::config::Serves;
 use crate::proto::health::health_server::HealthServer;
-use answer::{Bound, Held};
+use answer::Bound;
 use framing::{Cardinality, Framing};
-use guard::{Refusal, admit};
+use guard::admit;
 use incoming::Incoming;
 
 pub(super) use answer::{Answer, Counted, Progress};
@@ -108,88 +108,131 @@ impl Entrance {
         self.0.current.borrow().clone()
     }
 
-    /// Answers one call of a connection, which says what is to be had there,
+    /// Lets one call of a connection in, which says what is to be had there;
     /// counts it by `in_flight` and follows its answer by `progress`.
-    pub(super) async fn call<B>(
-        self,
+    ///
+    /// All that is to be found out about a call is found out here and now, so
+    /// that what waits is small: futures are moved more than once on their way.
+    pub(super) fn call<B>(
+        &self,
         request: http::Request<B>,
         serves: Serves,
         in_flight: Counted,
         progress: Arc<Progress>,
-    ) -> http::Response<Answer>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    {
-        let hold = Hold::new(self.current());
-        let largest = hold.generation().document.shape.limits.answer.0;
-        let mut held = Held { in_flight, place: None, hold: None };
-        let mut bound = Bound::new(self.0.ending.clone());
-        let answered = self.answer(request, serves, hold.generation(), &mut held, &mut bound).await;
-        let framing = answered.is_ok().then(|| Framing::new(Cardinality::Many, largest));
-        let response = answered.unwrap_or_else(Refusal::into_response);
-        // Only a mounted service's answer holds the generation: a Watch that
-        // stays open for weeks does not.
-        held.hold = held.place.is_some().then_some(hold);
-        response.map(|body| Answer::new(body, held, bound, framing, progress))
-    }
-
-    async fn answer<B>(
-        self,
-        request: http::Request<B>,
-        serves: Serves,
-        generation: &Generation,
-        held: &mut Held,
-        bound: &mut Bound,
-    ) -> Result<Response, Refusal>
+    ) -> Call
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let arrived = Instant::now();
+        let hold = Hold::new(self.current());
+        let generation = hold.generation();
         let limits = &generation.document.shape.limits;
+        let mut answer = Answer::new(in_flight, Bound::new(self.0.ending.clone()), progress);
         let admitted = match admit(&request) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 // HTTP's own faults may be in what is still to come.
-                let rest = drain(request.into_body());
-                let _ = tokio::time::timeout(limits.unary_message.0, rest).await;
-                return Err(refusal);
+                let rest = tokio::time::timeout(limits.unary_message.0, drain(request.into_body()));
+                let refused = async move {
+                    let _ = rest.await;
+                    refusal.into_response()
+                };
+                return Call { work: Some(Box::pin(refused)), answer: Some(answer) };
             }
         };
         let (service, method) = admitted.names();
-        let Way { to, cardinality, largest, cap } = find(generation, serves, service, method)?;
-        if matches!(to, To::Mounted(_)) {
-            let place = Counted::one_of(&self.0.calls, limits.calls.get() as usize);
-            held.place = Some(place.ok_or_else(|| Refusal::Grpc(overloaded()))?);
+        let Way { to, cardinality, largest, cap } = match find(generation, serves, service, method) {
+            Ok(way) => way,
+            Err(status) => return Call::refused(status, answer),
+        };
+        let place = match to {
+            To::Mounted(_) => match Counted::one_of(&self.0.calls, limits.calls.get() as usize) {
+                None => return Call::refused(overloaded(), answer),
+                place => place,
+            },
+            To::Health | To::Reflection => None,
+        };
+        if admitted.timeout == Some(Duration::ZERO) {
+            return Call::refused(Status::deadline_exceeded("the deadline had passed when the call came"), answer);
         }
-        let timeout = admitted.timeout;
-        if timeout == Some(Duration::ZERO) {
-            return Err(Refusal::Grpc(Status::deadline_exceeded("the deadline had passed when the call came")));
-        }
-        bound.until(arrived, timeout.into_iter().chain(cap).min());
+        answer.bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
+        answer.framing = Some(Framing::new(Cardinality::Many, limits.answer.0));
         let patience = limits.unary_message.0;
         let request = request.map(|body| Body::new(Incoming::new(body, cardinality, largest, patience)));
-        let work = AssertUnwindSafe(self.hand_over(to, method, request)).catch_unwind();
-        let mut work = pin!(work);
-        let answered = poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Pending => bound.poll(context).map(Err),
-            Poll::Ready(answered) => Poll::Ready(answered.map_err(|_| panicked())),
-        });
-        answered.await.map_err(Refusal::Grpc)
+        let work = self.hand_over(to, method, request);
+        // Only a mounted service's answer holds the generation: a Watch that
+        // stays open for weeks does not.
+        if place.is_some() {
+            answer.hold(place, hold);
+        }
+        Call { work, answer: Some(answer) }
     }
 
-    /// Calls the service. A handler that panics fails its call, and only that.
-    async fn hand_over(self, to: To<'_>, method: &str, mut request: Request) -> Response {
+    /// Asks the service; `None` if it panics.
+    fn hand_over(&self, to: To<'_>, method: &str, mut request: Request) -> Option<Work> {
         match to {
-            To::Mounted(mounted) => mounted.route.call(request).await,
-            To::Health => self.0.health.clone().call(request).await.unwrap_or_else(|never| match never {}),
-            To::Reflection => match format!("/{REFLECTION}/{method}").parse() {
-                Ok(one) => {
+            To::Mounted(mounted) => catch_unwind(AssertUnwindSafe(|| mounted.route.call(request))).ok(),
+            To::Health => {
+                let mut health = self.0.health.clone();
+                Some(Box::pin(async move { health.call(request).await.unwrap_or_else(|never| match never {}) }))
+            }
+            To::Reflection => {
+                let mut reflection = self.0.reflection.clone();
+                let path = format!("/{REFLECTION}/{method}");
+                Some(Box::pin(async move {
+                    let Ok(one) = path.parse() else { return no_such_method(REFLECTION, &path).into_http() };
                     *request.uri_mut() = one;
-                    self.0.reflection.clone().call(request).await.unwrap_or_else(|never| match never {})
-                }
-                Err(_) => no_such_method(REFLECTION, method).into_http(),
-            },
+                    reflection.call(request).await.unwrap_or_else(|never| match never {})
+                }))
+            }
         }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// One call until its answer begins.
+pub(crate) struct Call {
+    /// `None` where the service has panicked.
+    work: Option<Work>,
+    /// The answer but for its body; taken when that is there.
+    answer: Option<Answer>,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+impl Call {
+    fn refused(status: Status, answer: Answer) -> Call {
+        Call { work: Some(Box::pin(std::future::ready(status.into_http()))), answer: Some(answer) }
+    }
+
+    /// What the service answers, or the status that takes its place. A handler
+    /// that panics fails its call, and only that.
+    fn worked(&mut self, context: &mut Context<'_>) -> Poll<Response> {
+        let Some(work) = &mut self.work else { return Poll::Ready(panicked().into_http()) };
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Ready(answer)) => Poll::Ready(answer),
+            Ok(Poll::Pending) => {
+                let ended = self.answer.as_mut().map_or(Poll::Pending, |answer| answer.bound.poll(context));
+                ended.map(Status::into_http)
+            }
+            Err(_) => Poll::Ready(panicked().into_http()),
+        }
+    }
+}
+
+impl Future for Call {
+    type Output = Result<http::Response<Answer>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let (head, body) = ready!(this.worked(context)).into_parts();
+        let answer = this.answer.take().unwrap_or_else(|| unreachable!("a call is answered once"));
+        Poll::Ready(Ok(http::Response::from_parts(head, answer.with(body))))
     }
 }
 
@@ -206,19 +249,19 @@ async fn drain<B: http_body::Body<Data = Bytes> + Unpin>(mut body: B) {
 }
 
 /// Where a call goes.
-fn find<'a>(generation: &'a Generation, serves: Serves, service: &str, method: &str) -> Result<Way<'a>, Refusal> {
+fn find<'a>(generation: &'a Generation, serves: Serves, service: &str, method: &str) -> Result<Way<'a>, Status> {
     let own = |to, cardinality| Way { to, cardinality, largest: OWN_MESSAGE_BYTES, cap: None };
     match service {
         HEALTH if HEALTH_METHODS.contains(&method) => Ok(own(To::Health, Cardinality::One)),
-        HEALTH => Err(Refusal::Grpc(no_such_method(service, method))),
-        _ if serves == Serves::Health => Err(Refusal::Grpc(no_such_service(service))),
+        HEALTH => Err(no_such_method(service, method)),
+        _ if serves == Serves::Health => Err(no_such_service(service)),
         REFLECTION | REFLECTION_ALPHA if generation.reflects() => match method {
             REFLECTION_METHOD => Ok(own(To::Reflection, Cardinality::Many)),
-            _ => Err(Refusal::Grpc(no_such_method(service, method))),
+            _ => Err(no_such_method(service, method)),
         },
         _ => {
-            let mounted = generation.service(service).ok_or_else(|| Refusal::Grpc(no_such_service(service)))?;
-            let kind = mounted.methods.get(method).ok_or_else(|| Refusal::Grpc(no_such_method(service, method)))?;
+            let mounted = generation.service(service).ok_or_else(|| no_such_service(service))?;
+            let kind = mounted.methods.get(method).ok_or_else(|| no_such_method(service, method))?;
             let limits = &generation.document.shape.limits;
             Ok(Way {
                 to: To::Mounted(mounted),

@@ -1,9 +1,8 @@
 //! One connection: HTTP/2 with every limit set, its calls handed to the
 //! entrance, and its end brought about in order.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -13,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -66,8 +66,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         request.extensions_mut().insert(peer.clone());
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        let call = entrance.clone().call(request, serves, Counted::one(&count), progress);
-        async move { Ok::<_, Infallible>(call.await) }
+        entrance.call(request, serves, Counted::one(&count), progress)
     });
     let farewell = CancellationToken::new();
     let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone());
@@ -168,17 +167,28 @@ where
 {
     fn execute(&self, stream: F) {
         let progress = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        let stall = self.stall;
-        tokio::spawn(async move {
-            let mut stream = pin!(stream);
-            let mut stuck = Stuck { progress, stall, timer: None };
-            // Dropped, and so reset, when its answer is stuck.
-            poll_fn(|context| match stream.as_mut().poll(context) {
-                Poll::Ready(_) => Poll::Ready(()),
-                Poll::Pending => stuck.poll(context),
-            })
-            .await;
-        });
+        tokio::spawn(Watched { stream, stuck: Stuck { progress, stall: self.stall, timer: None } });
+    }
+}
+
+pin_project! {
+    /// A stream's work, dropped and so reset when its answer is stuck.
+    struct Watched<F> {
+        #[pin]
+        stream: F,
+        stuck: Stuck,
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        match this.stream.poll(context) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => this.stuck.poll(context),
+        }
     }
 }
 

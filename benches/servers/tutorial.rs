@@ -12,16 +12,25 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::Cost;
+
 /// A hundred features, a few degrees apart.
-pub fn features() -> Vec<Feature> {
+pub(super) fn features() -> Vec<Feature> {
     let at = |number: i32| Point { latitude: number * 1_000_003, longitude: number * -700_001 };
     (0..100)
         .map(|number| Feature { name: format!("A place with a name, {number}"), location: Some(at(number)) })
         .collect()
 }
 
-struct Tutorial {
+pub(super) struct Tutorial {
     features: Arc<Vec<Feature>>,
+    cost: Cost,
+}
+
+impl Tutorial {
+    pub(super) fn new(cost: Cost) -> Tutorial {
+        Tutorial { features: Arc::new(features()), cost }
+    }
 }
 
 type Answers<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -33,6 +42,7 @@ fn received<T: Send + 'static>(mut receiver: mpsc::Receiver<Result<T, Status>>) 
 #[tonic::async_trait]
 impl RouteGuide for Tutorial {
     async fn get_feature(&self, request: Request<Point>) -> Result<Response<Feature>, Status> {
+        self.cost.pay().await;
         let found = self.features.iter().find(|feature| feature.location.as_ref() == Some(request.get_ref()));
         Ok(Response::new(found.cloned().unwrap_or_default()))
     }
@@ -107,16 +117,22 @@ fn metres(from: &Point, to: &Point) -> i32 {
 }
 
 /// Serves on a port of the system's choosing, named on stderr.
-pub async fn serve() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    eprintln!("{}", listener.local_addr().expect("an address"));
-    let connections = stream::unfold(listener, |listener| async {
-        let stream = listener.accept().await.map(|(stream, _)| stream);
-        if let Ok(stream) = &stream {
-            let _ = stream.set_nodelay(true);
-        }
-        Some((stream, listener))
+pub(super) fn serve(mut runtime: tokio::runtime::Builder) {
+    runtime.enable_all().build().expect("a runtime").block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        eprintln!("{}", listener.local_addr().expect("an address"));
+        let connections = stream::unfold(listener, |listener| async {
+            let stream = listener.accept().await.map(|(stream, _)| stream);
+            if let Ok(stream) = &stream {
+                let _ = stream.set_nodelay(true);
+            }
+            Some((stream, listener))
+        });
+        let service = RouteGuideServer::new(Tutorial::new(Cost::default()));
+        tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(connections)
+            .await
+            .expect("served");
     });
-    let service = RouteGuideServer::new(Tutorial { features: Arc::new(features()) });
-    tonic::transport::Server::builder().add_service(service).serve_with_incoming(connections).await.expect("served");
 }

@@ -1,0 +1,220 @@
+//! What the host itself costs, how it uses two cores, and what it does when
+//! far more is asked of it than it can do. `cargo bench --bench host`, or one
+//! part of it: `cargo bench --bench host -- layers`; on Linux.
+//!
+//! The tutorial's RouteGuide is served by tonic's own server and as a guest of
+//! the host, so that all but the handler differs. CPU is what the kernel counts
+//! for the server's process; figures are ratios of one run.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod load;
+#[allow(dead_code)]
+mod servers;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use load::{Ended, Load, closed};
+use servers::{Kind, Server};
+
+const ROUNDS: usize = 5;
+/// How long one figure is measured.
+const SPAN: Duration = Duration::from_secs(2);
+/// Connections, and calls open on each.
+const MULTIPLEXED: (usize, usize) = (4, 32);
+const ONE_BY_ONE: (usize, usize) = (32, 1);
+
+const PATH: &str = "/routeguide.RouteGuide/GetFeature";
+/// The point 7, 7.
+const POINT: &[u8] = &[0x08, 7, 0x10, 7];
+
+fn main() -> ExitCode {
+    if let Some(code) = servers::serving() {
+        return code;
+    }
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (name, part) in [("layers", layers as fn() -> _), ("cores", cores), ("overload", overload)] {
+        if asked.is_empty() || asked.iter().any(|word| word == name) {
+            runtime.block_on(part());
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+type Part = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+/// Keeps this process to some cores.
+fn keep_to(cores: &str) {
+    let own = std::process::id().to_string();
+    let kept = Command::new("taskset").args(["-cp", cores, &own]).output().expect("taskset");
+    assert!(kept.status.success(), "{kept:?}");
+}
+
+/// What one kind of load came to.
+struct Figures {
+    ns_a_call: f64,
+    /// The idlest of the threads that did at least a tenth of the work, as a share of the busiest.
+    evenness: f64,
+}
+
+async fn connected(server: &Server, count: usize) -> Vec<Load> {
+    let mut loads = Vec::new();
+    for _ in 0..count {
+        loads.push(Load::connect(&server.address, PATH, POINT).await);
+    }
+    loads
+}
+
+async fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize, usize)) -> Figures {
+    let server = Server::start(kind, cores);
+    let mut loads = connected(&server, connections).await;
+    closed(&mut loads, streams, SPAN / 4).await;
+    let (before, threads) = (server.cpu_ns(), server.threads_ns());
+    let calls = closed(&mut loads, streams, SPAN).await as f64;
+    let spent = server.cpu_ns() - before;
+    let worked = server.threads_ns().into_iter().zip(threads).map(|(after, before)| after - before);
+    let worked: Vec<f64> = worked.filter(|ns| *ns >= spent / 10.0).collect();
+    let (least, most) =
+        worked.iter().fold((f64::MAX, 0.0), |(least, most): (f64, f64), ns| (least.min(*ns), most.max(*ns)));
+    Figures { ns_a_call: spent / calls, evenness: least / most }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// The host's layers: one thread, one core, the same handler.
+fn layers() -> Part {
+    Box::pin(async {
+        println!("layers: server CPU, ns a call, on one core; medians of {ROUNDS} pairs");
+        println!("{:34}{:>10}{:>10}{:>8}", "", "tonic", "hosted", "ratio");
+        keep_to("1");
+        for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+            let (mut theirs, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                let tonic = measure(Kind::TonicOneThread, Some("0"), shape).await.ns_a_call;
+                let hosted = measure(Kind::HOSTED, Some("0"), shape).await.ns_a_call;
+                theirs.push(tonic);
+                ours.push(hosted);
+                ratios.push(hosted / tonic);
+            }
+            println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
+        }
+        keep_to("0,1");
+    })
+}
+
+/// One core and two, against tonic's own server on as many. What a server can
+/// do is its cores over what a call costs it, as long as it keeps them all busy.
+fn cores() -> Part {
+    Box::pin(async {
+        println!("cores: calls a second and a core, medians of {ROUNDS}");
+        println!("{:24}{:>14}{:>14}{:>14}{:>10}", "", "one core", "two cores", "two / one", "evenness");
+        for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+            let mut capacity = Vec::new();
+            for kind in [Kind::Tonic, Kind::HOSTED] {
+                let (mut ones, mut twos, mut even) = (Vec::new(), Vec::new(), Vec::new());
+                for _ in 0..ROUNDS {
+                    ones.push(1e9 / measure(kind, Some("0"), shape).await.ns_a_call);
+                    let two = measure(kind, Some("0,1"), shape).await;
+                    twos.push(2e9 / two.ns_a_call);
+                    even.push(two.evenness);
+                }
+                let (one, two, even) = (median(ones), median(twos), median(even));
+                println!("{name:20}{:>14.0}{:>14.0}{:>14.2}{:>10.2}  {kind:?}", one, two, two / one, even);
+                capacity.push(two);
+            }
+            println!("{name:20} hosted / tonic on two cores: {:.2}", capacity[1] / capacity[0]);
+        }
+    })
+}
+
+/// Five times what can be done, whether or not anything of it is answered.
+fn overload() -> Part {
+    Box::pin(async {
+        println!("overload: calls arrive at their own pace, on 64 connections");
+        println!(
+            "{:24}{:>10}{:>12}{:>12}{:>10}{:>12}{:>12}",
+            "", "offered/s", "answered/s", "of peak", "refused/s", "median ms", "p99 ms"
+        );
+        let guests = [
+            ("10 ms of waiting", 4, Kind::Hosted { waits_ms: 10, works_us: 0, calls: 64 }),
+            ("200 us of work", 1, Kind::Hosted { waits_ms: 0, works_us: 200, calls: 16 }),
+        ];
+        keep_to("1");
+        for (name, streams, kind) in guests {
+            let server = Server::start(kind, Some("0"));
+            // As many as there are places: nothing is refused, and none is empty.
+            let mut few = connected(&server, 16).await;
+            let since = Instant::now();
+            let peak = closed(&mut few, streams, SPAN).await as f64 / since.elapsed().as_secs_f64();
+            drop(few);
+            let loads = connected(&server, 64).await;
+            let told = open(loads, peak * 5.0, SPAN * 2).await;
+            println!(
+                "{name:24}{:>10.0}{:>12.0}{:>12.3}{:>10.0}{:>12.2}{:>12.2}",
+                told.offered,
+                told.answered,
+                told.answered / peak,
+                told.refused,
+                told.median_ms,
+                told.p99_ms
+            );
+        }
+        keep_to("0,1");
+    })
+}
+
+/// What became of calls that arrived at their own pace.
+struct Told {
+    offered: f64,
+    answered: f64,
+    refused: f64,
+    /// From when a call was due to its refusal.
+    median_ms: f64,
+    p99_ms: f64,
+}
+
+/// Opens calls when they are due, however many are open.
+async fn open(loads: Vec<Load>, per_second: f64, span: Duration) -> Told {
+    let start = Instant::now();
+    let (until, count) = (start + span, loads.len());
+    let each = loads.into_iter().enumerate().map(|(number, mut load)| async move {
+        let gap = Duration::from_secs_f64(count as f64 / per_second);
+        let mut due = start + gap.mul_f64(number as f64 / count as f64);
+        let mut dues = std::collections::HashMap::new();
+        let (mut answered, mut refused) = (0u64, Vec::new());
+        while Instant::now() < until {
+            while due <= Instant::now() {
+                dues.insert(load.call(), due);
+                due += gap;
+            }
+            load.turn(due.min(until), |call, how| {
+                let due = dues.remove(&call).expect("an open call");
+                match how {
+                    Ended::Answered => answered += 1,
+                    Ended::Refused => refused.push(due.elapsed().as_secs_f64() * 1e3),
+                }
+            })
+            .await;
+        }
+        (answered, refused, dues.len())
+    });
+    let all = futures_util::future::join_all(each).await;
+    let took = start.elapsed().as_secs_f64();
+    let answered: u64 = all.iter().map(|(answered, ..)| answered).sum();
+    let left: usize = all.iter().map(|(.., left)| left).sum();
+    let mut refused: Vec<f64> = all.into_iter().flat_map(|(_, refused, _)| refused).collect();
+    refused.sort_by(f64::total_cmp);
+    let at = |share: f64| refused.get((refused.len() as f64 * share) as usize).copied().unwrap_or_default();
+    Told {
+        offered: (answered as f64 + refused.len() as f64 + left as f64) / took,
+        answered: answered as f64 / took,
+        refused: refused.len() as f64 / took,
+        median_ms: at(0.5),
+        p99_ms: at(0.99),
+    }
+}
