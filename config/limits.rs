@@ -21,7 +21,7 @@ const SMALLEST_BYTES: u64 = 1 << 10;
 pub struct Limits {
     /// Connections open at one time; one more is closed at once.
     pub connections: NonZeroU32,
-    /// Connections open from one IP address.
+    /// Connections open from one IP address; an IPv6 network of 64 bits is one.
     pub connections_per_ip: NonZeroU32,
     /// How long a new connection may take to its first settings, TLS included,
     /// and a call to the end of its headers.
@@ -30,6 +30,12 @@ pub struct Limits {
     pub calls_per_connection: NonZeroU32,
     /// Calls open at one time in all; one more is answered RESOURCE_EXHAUSTED.
     pub calls: NonZeroU32,
+    /// Calls open at one time from one IP address; an IPv6 network of 64 bits is one.
+    pub calls_per_ip: NonZeroU32,
+    /// Bytes held for all calls together: messages that have come in part, and
+    /// answers their clients have not taken yet; a call that needs more is
+    /// ended RESOURCE_EXHAUSTED.
+    pub buffered: Size,
     /// Headers of one call, metadata included.
     pub headers: Size,
     /// The largest message a service takes that sets no bound of its own.
@@ -46,6 +52,9 @@ pub struct Limits {
     pub keepalive: Period,
     /// How long it may take to say so.
     pub keepalive_answer: Period,
+    /// How long a connection may be without calls before its client is asked to
+    /// open another when it has some.
+    pub idle: Period,
     /// How old a connection may get, give or take a tenth, before its client is
     /// asked to open another.
     pub age: Period,
@@ -63,9 +72,15 @@ impl Limits {
             ("write_stall", self.write_stall),
             ("keepalive", self.keepalive),
             ("keepalive_answer", self.keepalive_answer),
+            ("idle", self.idle),
             ("age", self.age),
         ];
-        let sizes = [("headers", self.headers), ("message", self.message), ("answer", self.answer)];
+        let sizes = [
+            ("buffered", self.buffered),
+            ("headers", self.headers),
+            ("message", self.message),
+            ("answer", self.answer),
+        ];
         let times = times.into_iter().filter(|(_, time)| time.0 < SHORTEST);
         let sizes = sizes.into_iter().filter(|(_, size)| size.0 < SMALLEST_BYTES);
         let told = |setting: &str, found: String, least: String| {
@@ -89,6 +104,8 @@ impl Default for Limits {
             handshake: seconds(10),
             calls_per_connection: count(100),
             calls: count(4_096),
+            calls_per_ip: count(2_048),
+            buffered: Size(128 << 20),
             headers: Size(16 << 10),
             message: Size(4 << 20),
             answer: Size(4 << 20),
@@ -97,6 +114,7 @@ impl Default for Limits {
             write_stall: seconds(30),
             keepalive: seconds(60),
             keepalive_answer: seconds(20),
+            idle: seconds(15 * 60),
             age: seconds(30 * 60),
             age_grace: seconds(30),
         }

@@ -189,6 +189,54 @@ async fn calls_over_the_limit_are_shed_and_health_still_answers() {
 }
 
 #[tokio::test]
+async fn calls_from_one_address_are_bounded_too() {
+    let host = start("limits: { calls_per_ip: 1 }\n");
+    let mut client = Client::connect(host.address()).await;
+    let _chat = client.route_chat().await.unwrap();
+    let outcome = unary(&host, call("GetFeature")).await;
+    assert_eq!(outcome.head(), (200, Some(RESOURCE_EXHAUSTED)));
+    assert!(outcome.headers["grpc-message"].to_str().unwrap().contains("from%20this%20address"));
+    assert!(outcome.headers.contains_key("grpc-retry-pushback-ms"));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_in_pieces_finds_room_for_all_of_it_or_its_call_ends() {
+    let host = start("limits: { buffered: 100KiB }\n");
+    let begun = framed(0, &[0; 60_000]).slice(..10);
+    let mut first = Wire::open(host.address());
+    let whole = framed(0, &note(1, 1, "a").encode_to_vec());
+    let body = [&whole[..], &whole, &begun].concat();
+    assert!(first.send(&[opened(1, "RouteChat"), frame(DATA, 0, 1, &body)].concat()));
+    first.next_of(DATA).expect("the second note's reply, by when all three have been seen");
+
+    let second = exchange(host.address(), call("RecordRoute"), std::slice::from_ref(&begun), false).await;
+    assert_eq!(second.status(), Some(RESOURCE_EXHAUSTED));
+    answers(&host).await;
+
+    drop(first);
+    let mut turns = 0;
+    // Where there is room, the half of a message is told for what it is.
+    while exchange(host.address(), call("RecordRoute"), std::slice::from_ref(&begun), true).await.status()
+        != Some(INTERNAL)
+    {
+        turns += 1;
+        assert!(turns < 1_000, "the room of a call that is gone is not given back");
+    }
+}
+
+#[test]
+fn a_connection_without_calls_is_asked_to_go_and_one_with_a_call_is_not() {
+    let host = start("limits: { idle: 100ms }\n");
+    let mut busy = Wire::open(host.address());
+    assert!(busy.round(&opened(1, "RouteChat")).is_ok());
+    let mut idle = Wire::open(host.address());
+    let goaway = idle.next_of(GOAWAY).unwrap();
+    assert_eq!(goaway.3[4..8], [0, 0, 0, 0], "NO_ERROR");
+    idle.closed();
+    assert!(busy.round(&[]).unwrap().iter().all(|(kind, ..)| *kind != GOAWAY));
+}
+
+#[tokio::test]
 async fn an_old_connection_is_asked_to_go_and_its_calls_end_first() {
     let host = start("limits: { age: 200ms }\n");
     let mut wire = Wire::open(host.address());

@@ -78,13 +78,15 @@ async fn another_protocol_is_closed_and_runs_nothing() {
 
 #[tokio::test]
 async fn connections_over_the_limit_are_closed_at_once() {
-    for limit in ["connections", "connections_per_ip"] {
+    for (limit, counted) in [("connections", "full"), ("connections_per_ip", "full_for_address")] {
         let host = start(&format!("limits: {{ {limit}: 2 }}\n"));
+        let mark = host.mark();
         let mut first = Client::connect(host.address()).await;
         first.get_feature(point(0, 0)).await.unwrap();
         let mut second = Wire::open(host.address());
         assert!(second.next().is_some());
         assert!(Wire::connect(host.address()).closed().is_empty(), "{limit}");
+        assert_eq!(host.wait_for(mark, "turned away")[counted], 1);
         first.get_feature(point(0, 0)).await.unwrap();
         drop(second);
         // The place of a connection that has gone is free as soon as the host notices.
@@ -280,6 +282,24 @@ pub fn greedy() -> Vec<u8> {
 
 fn lists() -> Vec<u8> {
     (0..100).flat_map(|call| list(call * 2 + 1)).collect()
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_share_one_budget_and_give_it_back() {
+    let host = large(Starter::default(), "limits: { buffered: 256KiB }\n");
+    let mut deaf = Wire::connect(host.address());
+    assert!(deaf.send(&wide()) && deaf.round(&[]).is_ok() && deaf.send(&lists()));
+    let mut neighbour = Client::connect(host.address()).await;
+    let mut refused = None;
+    while refused.is_none() {
+        refused = neighbour.list_features(world()).await.err();
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"));
+    neighbour.get_feature(point(0, 0)).await.expect("small answers need no room");
+    drop(deaf);
+    while neighbour.list_features(world()).await.is_err() {}
 }
 
 #[test]

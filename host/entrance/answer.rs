@@ -16,7 +16,8 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::framing::Framing;
-use super::panicked;
+use super::room::Budget;
+use super::{no_room, panicked};
 use crate::host::generation::Hold;
 
 /// One of those being counted, until it drops.
@@ -105,10 +106,33 @@ impl Bound {
 pub(super) struct Held {
     /// Its place on its connection.
     pub(super) in_flight: Counted,
-    /// Its place among all calls of mounted services.
-    pub(super) place: Option<Counted>,
+    /// Its places among all calls of mounted services.
+    pub(super) places: Option<Places>,
     /// Its generation.
     pub(super) hold: Option<Hold>,
+}
+
+/// A call's place among all, and among those that come from where it does.
+pub(super) type Places = (Counted, Option<Counted>);
+
+/// What a service's answer is held to.
+pub(super) struct Bounds {
+    pub(super) framing: Framing,
+    /// Where what its client has not taken finds room, and how much there is.
+    pub(super) budget: Budget,
+    pub(super) most: u64,
+}
+
+impl Bounds {
+    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
+        match frame.into_data() {
+            Ok(data) => {
+                self.framing.pass(&data)?;
+                self.budget.keep(data, self.most).map(Frame::data).ok_or_else(no_room)
+            }
+            Err(trailers) => Ok(trailers),
+        }
+    }
 }
 
 /// The answer of one call.
@@ -117,8 +141,8 @@ pub(crate) struct Answer {
     /// Gone with the last byte, even where the body itself is kept.
     held: Option<Held>,
     pub(super) bound: Bound,
-    /// How it is framed, where it is a service's.
-    pub(super) framing: Option<Framing>,
+    /// What it is held to, where it is a service's.
+    pub(super) bounds: Option<Bounds>,
     progress: Arc<Progress>,
 }
 
@@ -131,14 +155,14 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     /// One without a body yet.
     pub(super) fn new(in_flight: Counted, bound: Bound, progress: Arc<Progress>) -> Answer {
-        let held = Some(Held { in_flight, place: None, hold: None });
-        Answer { body: Body::empty(), held, bound, framing: None, progress }
+        let held = Some(Held { in_flight, places: None, hold: None });
+        Answer { body: Body::empty(), held, bound, bounds: None, progress }
     }
 
-    /// Holds a place among all calls, and a generation, until its end.
-    pub(super) fn hold(&mut self, place: Option<Counted>, hold: Hold) {
+    /// Holds its places and its generation until its end.
+    pub(super) fn hold(&mut self, places: Places, hold: Hold) {
         if let Some(held) = &mut self.held {
-            held.place = place;
+            held.places = Some(places);
             held.hold = Some(hold);
         }
     }
@@ -152,13 +176,10 @@ impl Answer {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)));
         match polled.unwrap_or_else(|_| Poll::Ready(Some(Err(panicked())))) {
             Poll::Pending => self.bound.poll(context).map(|status| Some(Err(status))),
-            Poll::Ready(Some(Ok(frame))) => {
-                let passed = match (frame.data_ref(), &mut self.framing) {
-                    (Some(data), Some(framing)) => framing.pass(data),
-                    _ => Ok(()),
-                };
-                Poll::Ready(Some(passed.map(|()| frame)))
-            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(match &mut self.bounds {
+                Some(bounds) => bounds.pass(frame),
+                None => Ok(frame),
+            })),
             ended => ended,
         }
     }

@@ -24,13 +24,14 @@ pub(super) struct Framing {
     /// The part of a prefix that has come.
     prefix: [u8; PREFIX_BYTES],
     have: usize,
-    /// What is left of the message under way.
+    /// The message under way, and what is left of it.
+    length: u64,
     left: u64,
 }
 
 impl Framing {
     pub(super) fn new(cardinality: Cardinality, largest: u64) -> Framing {
-        Framing { cardinality, largest, messages: 0, prefix: [0; PREFIX_BYTES], have: 0, left: 0 }
+        Framing { cardinality, largest, messages: 0, prefix: [0; PREFIX_BYTES], have: 0, length: 0, left: 0 }
     }
 
     /// Takes note of bytes that pass; an error is how the call ends.
@@ -64,7 +65,8 @@ impl Framing {
         if self.messages > 1 && self.cardinality == Cardinality::One {
             return Err(Status::unimplemented("the method takes exactly one message, and a second one came"));
         }
-        self.left = u32::from_be_bytes(length).into();
+        self.length = u32::from_be_bytes(length).into();
+        self.left = self.length;
         if self.left > self.largest {
             let (found, largest) = (self.left, self.largest);
             return Err(Status::resource_exhausted(format!(
@@ -72,6 +74,11 @@ impl Framing {
             )));
         }
         Ok(())
+    }
+
+    /// How large the message is that has come in part.
+    pub(super) fn arriving(&self) -> u64 {
+        if self.left > 0 { self.length } else { 0 }
     }
 
     /// The stream has ended; an error is how the call ends.

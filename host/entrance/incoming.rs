@@ -11,11 +11,29 @@ use tokio::time::Sleep;
 use tonic::Status;
 
 use super::framing::{Cardinality, Framing};
+use super::no_room;
+use super::room::{Budget, Room};
+
+/// What a body may take.
+pub(super) struct Bounds {
+    pub(super) cardinality: Cardinality,
+    /// Of one message.
+    pub(super) largest: u64,
+    /// How long the one message of a call may take.
+    pub(super) patience: Duration,
+    /// Of all that is held, for this call and every other.
+    pub(super) most: u64,
+}
 
 /// The body, and what is held against it.
 pub(super) struct Incoming<B> {
     body: B,
     framing: Framing,
+    /// Where a message that comes in pieces finds room, how much there is, and
+    /// what it has.
+    budget: Budget,
+    most: u64,
+    room: Option<Room>,
     /// How long the one message of a call may take.
     patience: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -23,9 +41,35 @@ pub(super) struct Incoming<B> {
 }
 
 impl<B> Incoming<B> {
-    pub(super) fn new(body: B, cardinality: Cardinality, largest: u64, patience: Duration) -> Incoming<B> {
-        let patience = (cardinality == Cardinality::One).then_some(patience);
-        Incoming { body, framing: Framing::new(cardinality, largest), patience, timer: None, ended: false }
+    /// A body of messages no larger than `largest`, or of one that is to come
+    /// within `patience`; all bodies together make the host hold no more than
+    /// `most` bytes of its budget.
+    pub(super) fn new(body: B, bounds: Bounds, budget: Budget) -> Incoming<B> {
+        let Bounds { cardinality, largest, patience, most } = bounds;
+        Incoming {
+            body,
+            framing: Framing::new(cardinality, largest),
+            budget,
+            most,
+            room: None,
+            patience: (cardinality == Cardinality::One).then_some(patience),
+            timer: None,
+            ended: false,
+        }
+    }
+
+    /// Takes note of a piece, and finds room for the whole of a message of
+    /// which it is a part.
+    fn pass(&mut self, piece: &Bytes) -> Result<(), Status> {
+        self.framing.pass(piece)?;
+        let arriving = self.framing.arriving();
+        if arriving != self.room.as_ref().map_or(0, Room::bytes) {
+            self.room = None;
+            if arriving > 0 {
+                self.room = Some(self.budget.room(arriving, self.most).ok_or_else(no_room)?);
+            }
+        }
+        Ok(())
     }
 
     fn overdue(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -53,7 +97,7 @@ where
             return Poll::Ready(Some(Err(Status::deadline_exceeded("the request's message did not arrive in time"))));
         }
         let frame = match ready!(polled) {
-            Some(Ok(frame)) => frame.data_ref().map_or(Ok(()), |data| this.framing.pass(data)).map(|()| frame),
+            Some(Ok(frame)) => frame.data_ref().map_or(Ok(()), |data| this.pass(data)).map(|()| frame),
             // Not CANCELLED: tonic reads that as a clean end, and a handler
             // would take half an upload for a whole one.
             Some(Err(_)) => Err(Status::aborted("the client broke the call off")),

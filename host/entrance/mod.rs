@@ -11,9 +11,11 @@ mod deadline;
 mod framing;
 mod guard;
 mod incoming;
+mod room;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,13 +37,14 @@ use super::generation::{Generation, Hold, Mounted};
 use super::health::Health;
 use super::mount::{Request, Response};
 use super::reflection::Reflection;
-use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
-use crate::config::Serves;
+use super::{HEALTH, Host, Peer, REFLECTION, REFLECTION_ALPHA};
+use crate::config::{Limits, Serves};
 use crate::proto::health::health_server::HealthServer;
-use answer::Bound;
+use answer::{Bound, Bounds, Places};
 use framing::{Cardinality, Framing};
 use guard::admit;
 use incoming::Incoming;
+use room::Budget;
 
 pub(super) use answer::{Answer, Counted, Progress};
 
@@ -63,6 +66,8 @@ struct Inner {
     reflection: ServerReflectionServer<Reflection>,
     /// Calls in flight on every connection, the host's own services left out.
     calls: Arc<AtomicUsize>,
+    /// What they make the host hold on to.
+    budget: Budget,
     /// Told when open calls are to end. Behind an `Arc` of its own because a
     /// token takes a lock to be cloned.
     ending: Arc<CancellationToken>,
@@ -72,6 +77,18 @@ impl std::fmt::Debug for Entrance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Entrance")
     }
+}
+
+/// One connection, as the entrance knows those who call on it.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) peer: Peer,
+    /// What is to be had where it came in.
+    pub(super) serves: Serves,
+    /// Its calls in flight, of any service.
+    pub(super) calls: Arc<AtomicUsize>,
+    /// Calls of mounted services in flight from its address, where it has one.
+    pub(super) from_there: Option<Arc<AtomicUsize>>,
 }
 
 /// Where a call goes, and what it may take.
@@ -99,6 +116,7 @@ impl Entrance {
             reflection: ServerReflectionServer::new(Reflection::new(current.clone(), phase)),
             current,
             calls: Arc::default(),
+            budget: Budget::default(),
             ending: Arc::new(ending),
         }))
     }
@@ -108,18 +126,11 @@ impl Entrance {
         self.0.current.borrow().clone()
     }
 
-    /// Lets one call of a connection in, which says what is to be had there;
-    /// counts it by `in_flight` and follows its answer by `progress`.
+    /// Lets one call of a connection in, and follows its answer by `progress`.
     ///
     /// All that is to be found out about a call is found out here and now, so
     /// that what waits is small: futures are moved more than once on their way.
-    pub(super) fn call<B>(
-        &self,
-        request: http::Request<B>,
-        serves: Serves,
-        in_flight: Counted,
-        progress: Arc<Progress>,
-    ) -> Call
+    pub(super) fn call<B>(&self, mut request: http::Request<B>, caller: &Caller, progress: Arc<Progress>) -> Call
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -127,6 +138,7 @@ impl Entrance {
         let hold = Hold::new(self.current());
         let generation = hold.generation();
         let limits = &generation.document.shape.limits;
+        let in_flight = Counted::one(&caller.calls);
         let mut answer = Answer::new(in_flight, Bound::new(self.0.ending.clone()), progress);
         let admitted = match admit(&request) {
             Ok(admitted) => admitted,
@@ -141,14 +153,14 @@ impl Entrance {
             }
         };
         let (service, method) = admitted.names();
-        let Way { to, cardinality, largest, cap } = match find(generation, serves, service, method) {
+        let Way { to, cardinality, largest, cap } = match find(generation, caller.serves, service, method) {
             Ok(way) => way,
             Err(status) => return Call::refused(status, answer),
         };
-        let place = match to {
-            To::Mounted(_) => match Counted::one_of(&self.0.calls, limits.calls.get() as usize) {
-                None => return Call::refused(overloaded(), answer),
-                place => place,
+        let places = match to {
+            To::Mounted(_) => match self.places(caller, limits) {
+                Ok(places) => Some(places),
+                Err(status) => return Call::refused(status, answer),
             },
             To::Health | To::Reflection => None,
         };
@@ -156,16 +168,30 @@ impl Entrance {
             return Call::refused(Status::deadline_exceeded("the deadline had passed when the call came"), answer);
         }
         answer.bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
-        answer.framing = Some(Framing::new(Cardinality::Many, limits.answer.0));
-        let patience = limits.unary_message.0;
-        let request = request.map(|body| Body::new(Incoming::new(body, cardinality, largest, patience)));
+        let (budget, most) = (self.0.budget.clone(), limits.buffered.0);
+        answer.bounds = Some(Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), budget, most });
+        let bounds = incoming::Bounds { cardinality, largest, patience: limits.unary_message.0, most };
+        request.extensions_mut().insert(caller.peer.clone());
+        let request = request.map(|body| Body::new(Incoming::new(body, bounds, self.0.budget.clone())));
         let work = self.hand_over(to, method, request);
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
-        if place.is_some() {
-            answer.hold(place, hold);
+        if let Some(places) = places {
+            answer.hold(places, hold);
         }
         Call { work, answer: Some(answer) }
+    }
+
+    /// A place for one call more, if there is one.
+    fn places(&self, caller: &Caller, limits: &Limits) -> Result<Places, Status> {
+        let among = |count, most: NonZeroU32| Counted::one_of(count, most.get() as usize);
+        let all =
+            among(&self.0.calls, limits.calls).ok_or_else(|| overloaded("the host has as many calls as it takes"))?;
+        let own = caller.from_there.as_ref().map(|count| {
+            among(count, limits.calls_per_ip)
+                .ok_or_else(|| overloaded("the host has as many calls from this address as it takes"))
+        });
+        Ok((all, own.transpose()?))
     }
 
     /// Asks the service; `None` if it panics.
@@ -291,9 +317,14 @@ fn panicked() -> Status {
     Status::internal("internal error")
 }
 
-/// What a caller learns where there is no place for its call.
-fn overloaded() -> Status {
-    let mut status = Status::resource_exhausted("the host has as many calls as it takes");
+/// What a caller learns where there is no room for what its call needs.
+fn no_room() -> Status {
+    overloaded("the host holds as many bytes as it may")
+}
+
+/// What a caller learns that is turned away for load.
+fn overloaded(words: &str) -> Status {
+    let mut status = Status::resource_exhausted(words);
     status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
     status
 }

@@ -13,9 +13,11 @@ use super::admission::Admission;
 use super::clock::Stall;
 use super::connection::{Visit, serve};
 use super::socket::{Socket, Stream};
+use super::tally::{Reason, Tally};
 use super::workers::Workers;
 use super::{ACCEPT_REST, Which, metered, tls};
 use crate::config::Listener;
+use crate::host::entrance::Caller;
 use crate::host::{Entrance, Peer};
 
 /// Trouble that repeats is told this often.
@@ -29,6 +31,7 @@ pub(super) struct Accepting {
     pub(super) socket: Arc<Socket>,
     pub(super) entrance: Entrance,
     pub(super) admission: Admission,
+    pub(super) tally: Tally,
     pub(super) workers: Arc<Workers>,
     pub(super) connections: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -68,33 +71,38 @@ impl Accepting {
         let listener = generation.document.shape.listen.find(address, *number).unwrap_or(&self.listener);
         let limits = &generation.document.shape.limits;
         let peer = stream.peer();
-        let Some(admitted) = self.admission.admit(peer.map(|peer| peer.ip()), limits) else {
-            tracing::debug!("a connection over the limit was closed");
-            return;
+        let admitted = match self.admission.admit(peer.map(|peer| peer.ip()), limits) {
+            Ok(admitted) => admitted,
+            Err(reason) => return self.tally.count(reason),
         };
         let Some((runtime, place)) = self.workers.deal() else { return };
         let Ok(stream) = stream.leave() else { return };
         let visit = Visit {
             entrance: self.entrance.clone(),
-            peer: Peer::new(peer, []),
-            serves: listener.serves,
+            caller: Caller {
+                peer: Peer::new(peer, []),
+                serves: listener.serves,
+                calls: Arc::default(),
+                from_there: admitted.calls.clone(),
+            },
+            tally: self.tally.clone(),
             limits: limits.clone(),
             deadline: Instant::now() + limits.handshake.0,
             stop: self.stop.clone(),
         };
         let encryption = generation.encryption().filter(|_| listener.is_encrypted(self.socket.address())).cloned();
         let served = async move {
-            let stall = visit.limits.write_stall.0;
             let place = (admitted, place);
+            let (stall, tally) = (visit.limits.write_stall.0, visit.tally.clone());
             match stream.enter() {
                 Ok(Stream::Tcp(stream)) => {
-                    let stream = Stall::new(stream, stall, place);
+                    let stream = Stall::new(stream, stall, tally, place);
                     match encryption {
                         Some(encryption) => encrypted(stream, encryption, visit).await,
                         None => serve(stream, visit).await,
                     }
                 }
-                Ok(Stream::Unix(stream)) => serve(Stall::new(stream, stall, place), visit).await,
+                Ok(Stream::Unix(stream)) => serve(Stall::new(stream, stall, tally, place), visit).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be handed to its worker"),
             }
         };
@@ -110,10 +118,13 @@ async fn encrypted(stream: impl metered::Stream, encryption: Arc<ServerConfig>, 
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let peer = Peer::new(visit.peer.address(), tls::certificates(&stream));
-            serve(stream, Visit { peer, ..visit }).await;
+            let peer = Peer::new(visit.caller.peer.address(), tls::certificates(&stream));
+            serve(stream, Visit { caller: Caller { peer, ..visit.caller }, ..visit }).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            visit.tally.count(Reason::Tls);
+        }
+        Err(_) => visit.tally.count(Reason::Late),
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::tally::{Reason, Tally};
+
 /// A deadline that runs while something is awaited.
 pub(super) struct Clock {
     limit: Duration,
@@ -43,17 +45,19 @@ impl Clock {
 pub(super) struct Stall<T, Place> {
     io: T,
     clock: Clock,
+    tally: Tally,
     _place: Place,
 }
 
 impl<T, Place> Stall<T, Place> {
-    pub(super) fn new(io: T, limit: Duration, place: Place) -> Stall<T, Place> {
-        Stall { io, clock: Clock::new(limit), _place: place }
+    pub(super) fn new(io: T, limit: Duration, tally: Tally, place: Place) -> Stall<T, Place> {
+        Stall { io, clock: Clock::new(limit), tally, _place: place }
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self.clock.poll(result.is_pending(), context) {
             Poll::Ready(()) => {
+                self.tally.count(Reason::Stalled);
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing of what it is sent")))
             }
             Poll::Pending => result,

@@ -17,9 +17,10 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::metered::{Metered, Stream};
-use crate::config::{Limits, Serves};
-use crate::host::entrance::{Counted, Progress};
-use crate::host::{Entrance, Peer};
+use super::tally::{Reason, Tally};
+use crate::config::Limits;
+use crate::host::Entrance;
+use crate::host::entrance::{Caller, Progress};
 
 /// h2 charges a small DATA frame 256 bytes against half the *connection*
 /// window until its handler reads it. A stream window of 64 KiB beside a
@@ -44,9 +45,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A connection as it was taken in.
 pub(super) struct Visit {
     pub(super) entrance: Entrance,
-    pub(super) peer: Peer,
-    /// What is to be had where it came in.
-    pub(super) serves: Serves,
+    pub(super) caller: Caller,
+    pub(super) tally: Tally,
     pub(super) limits: Limits,
     /// When its first settings are due.
     pub(super) deadline: Instant,
@@ -55,21 +55,19 @@ pub(super) struct Visit {
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, visit: Visit) {
-    let Visit { entrance, peer, serves, limits, deadline, stop } = visit;
+    let Visit { entrance, caller, tally, limits, deadline, stop } = visit;
     let since = Instant::now();
-    let (calls, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
-    let next = executor.next.clone();
-    let (count, beginning) = (calls.clone(), begun.clone());
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
+    let (calls, begun) = (caller.calls.clone(), Arc::new(AtomicUsize::new(0)));
+    let executor = Calls { stall: limits.write_stall.0, next: Arc::default(), tally: tally.clone() };
+    let (next, beginning) = (executor.next.clone(), begun.clone());
+    let service = service_fn(move |request: http::Request<Incoming>| {
         beginning.fetch_add(1, Ordering::Relaxed);
-        request.extensions_mut().insert(peer.clone());
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        entrance.call(request, serves, Counted::one(&count), progress)
+        entrance.call(request, &caller, progress)
     });
     let farewell = CancellationToken::new();
-    let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone());
+    let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone(), tally);
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .timer(TokioTimer::new())
@@ -89,6 +87,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         // How long calls may take is the drain's to say.
         () = stop.cancelled() => None,
         () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
+        () = quiet(&calls, &begun, limits.idle.0) => None,
     };
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),
@@ -100,7 +99,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     }
     tokio::select! {
         ended = connection => tell(ended),
-        () = forsaken(&calls, &begun) => {}
+        () = quiet(&calls, &begun, FAREWELL) => {}
         () = expired(grace) => {}
     }
 }
@@ -120,18 +119,17 @@ async fn first_call(begun: &AtomicUsize, since: Instant) {
     }
 }
 
-/// A connection has had no calls for as long as a farewell takes, not even ones
-/// too short to be seen.
-async fn forsaken(calls: &AtomicUsize, begun: &AtomicUsize) {
+/// A connection has had no calls for so long, not even ones too short to be seen.
+async fn quiet(calls: &AtomicUsize, begun: &AtomicUsize, long: Duration) {
     let mut quiet = (begun.load(Ordering::Relaxed), Instant::now());
     loop {
         let now = begun.load(Ordering::Relaxed);
         if calls.load(Ordering::Relaxed) > 0 || now != quiet.0 {
             quiet = (now, Instant::now());
-        } else if quiet.1.elapsed() >= FAREWELL {
+        } else if quiet.1.elapsed() >= long {
             return;
         }
-        sleep(FAREWELL / 8).await;
+        sleep(long / 8).await;
     }
 }
 
@@ -158,6 +156,7 @@ fn jittered(age: Duration) -> Duration {
 struct Calls {
     stall: Duration,
     next: Arc<Mutex<Option<Arc<Progress>>>>,
+    tally: Tally,
 }
 
 impl<F> hyper::rt::Executor<F> for Calls
@@ -167,7 +166,10 @@ where
 {
     fn execute(&self, stream: F) {
         let progress = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        tokio::spawn(Watched { stream, stuck: Stuck { progress, stall: self.stall, timer: None } });
+        tokio::spawn(Watched {
+            stream,
+            stuck: Stuck { progress, stall: self.stall, timer: None, tally: self.tally.clone() },
+        });
     }
 }
 
@@ -198,6 +200,7 @@ struct Stuck {
     stall: Duration,
     /// Runs while the same bytes wait.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
+    tally: Tally,
 }
 
 impl Stuck {
@@ -210,7 +213,7 @@ impl Stuck {
         if since != writing {
             (since, timer) = (writing, Box::pin(sleep(self.stall)));
         }
-        let stuck = timer.as_mut().poll(context);
+        let stuck = timer.as_mut().poll(context).map(|()| self.tally.count(Reason::Stalled));
         self.timer = Some((since, timer));
         stuck
     }

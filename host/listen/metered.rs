@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::clock::Clock;
 use super::meter::{Flood, Meter};
+use super::tally::{Reason, Tally};
 
 /// How long, and how far, a peer is listened to that is no longer answered.
 const LINGER: Duration = Duration::from_secs(1);
@@ -40,6 +41,7 @@ pub(super) struct Metered<T: Stream> {
     meter: Meter,
     handshake: Clock,
     farewell: Farewell,
+    tally: Tally,
 }
 
 /// What can be metered.
@@ -56,6 +58,7 @@ impl<T: Stream> Metered<T> {
         handshake: Duration,
         deadline: tokio::time::Instant,
         farewell: CancellationToken,
+        tally: Tally,
     ) -> Metered<T> {
         Metered {
             io: Some(io),
@@ -63,6 +66,7 @@ impl<T: Stream> Metered<T> {
             meter: Meter::new(Instant::now()),
             handshake: Clock::running(handshake, deadline),
             farewell: Farewell { due: Box::pin(farewell.cancelled_owned()), left: &GOAWAY },
+            tally,
         }
     }
 
@@ -90,6 +94,7 @@ impl<T: Stream> Metered<T> {
     fn overdue(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.handshake.poll(self.meter.is_awaited(), context).is_ready() {
             self.orderly = false;
+            self.tally.count(Reason::Late);
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake or a call's headers took too long"));
         }
         Ok(())
@@ -137,10 +142,12 @@ impl<T: Stream> AsyncRead for Metered<T> {
             let metered = this.meter.received(&into.filled()[before..], Instant::now());
             metered.map_err(|flood| {
                 this.orderly = false;
-                io::Error::other(match flood {
-                    Flood::Control => "a flood of control frames",
-                    Flood::Reset => "a flood of calls opened to be reset",
-                })
+                let (reason, words) = match flood {
+                    Flood::Control => (Reason::ControlFlood, "a flood of control frames"),
+                    Flood::Reset => (Reason::ResetFlood, "a flood of calls opened to be reset"),
+                };
+                this.tally.count(reason);
+                io::Error::other(words)
             })?;
         }
         this.overdue(context)?;

@@ -13,6 +13,7 @@ mod meter;
 mod metered;
 mod socket;
 mod successor;
+mod tally;
 pub(super) mod tls;
 mod workers;
 
@@ -29,6 +30,7 @@ use crate::config::{Address, Listen, Listener, Problem, Problems, Shape};
 use accept::Accepting;
 use admission::Admission;
 use socket::Socket;
+use tally::Tally;
 
 pub use inherited::Inherited;
 pub(crate) use successor::{Predecessor, Succession, Successor};
@@ -57,6 +59,7 @@ pub struct Front {
     entrance: Entrance,
     inherited: Inherited,
     admission: Admission,
+    tally: Tally,
     workers: Arc<Workers>,
     open: Vec<Open>,
     connections: TaskTracker,
@@ -85,6 +88,7 @@ impl Front {
             entrance: Entrance::new(host, ending.clone()),
             inherited,
             admission: Admission::default(),
+            tally: Tally::default(),
             workers: Arc::new(workers),
             open: Vec::new(),
             connections: TaskTracker::new(),
@@ -172,6 +176,7 @@ impl Front {
                 socket: socket.clone(),
                 entrance: self.entrance.clone(),
                 admission: self.admission.clone(),
+                tally: self.tally.clone(),
                 workers: self.workers.clone(),
                 connections: self.connections.clone(),
                 stop: stop.clone(),
