@@ -457,4 +457,9 @@ fn tens_of_thousands_of_tiny_notes_from_other_clients_lose_no_connection() {
         let replies = told(node.env("NODE_TOOLS", modules));
         assert!(replies >= NOTES, "{replies}");
     }
+    if let Some(go) = tool("GRPC_GO") {
+        let host = start(yaml);
+        let replies = told(std::process::Command::new(go).args([host.address(), &count]));
+        assert!(replies >= NOTES, "{replies}");
+    }
 }
