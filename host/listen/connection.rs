@@ -40,6 +40,9 @@ const CROSSING: Duration = Duration::from_millis(500);
 /// given this long after its last call: more than any road takes, so that a call
 /// that crossed the GOAWAY is met.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A peer that takes its answer is told in trailers that its deadline has
+/// passed. One that has taken nothing this long after is not waited for.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// A connection as it was taken in.
 pub(super) struct Visit {
@@ -150,7 +153,8 @@ fn jittered(age: Duration) -> Duration {
     age.mul_f64(0.9 + share as f64 / 10_000.0)
 }
 
-/// Runs calls, and drops one whose peer takes nothing of its answer.
+/// Runs calls, and drops one whose peer takes nothing of its answer for too
+/// long, or past its deadline.
 ///
 /// hyper asks the service for a call's future and at once has the stream run,
 /// both in the connection's own task, so the progress that the service left
@@ -191,15 +195,19 @@ struct Stuck {
 }
 
 impl Stuck {
+    /// When bytes that begin to wait now have waited long enough.
+    fn timer(&self) -> Pin<Box<Sleep>> {
+        let due = self.progress.due().map(|due| due.saturating_duration_since(Instant::now()) + LAST_WORD);
+        Box::pin(sleep(due.map_or(self.stall, |due| due.min(self.stall))))
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(writing) = self.progress.writing() else {
             self.timer = None;
             return Poll::Pending;
         };
-        let (mut since, mut timer) = self.timer.take().unwrap_or_else(|| (writing, Box::pin(sleep(self.stall))));
-        if since != writing {
-            (since, timer) = (writing, Box::pin(sleep(self.stall)));
-        }
+        let waiting = self.timer.take().filter(|(since, _)| *since == writing);
+        let (since, mut timer) = waiting.unwrap_or_else(|| (writing, self.timer()));
         let stuck = timer.as_mut().poll(context);
         self.timer = Some((since, timer));
         stuck
