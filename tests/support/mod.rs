@@ -99,6 +99,7 @@ pub struct Starter {
     files: Vec<(String, String)>,
     program: Option<PathBuf>,
     inherits: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
 }
 
 impl Starter {
@@ -127,6 +128,12 @@ impl Starter {
         self.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name)
     }
 
+    /// With something on its standard input.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     pub fn start(self, yaml: &str) -> Ostler {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &self.files {
@@ -149,7 +156,7 @@ impl Starter {
             .arg(&file)
             .envs(self.env)
             .env_remove("KUBERNETES_SERVICE_HOST")
-            .stdin(self.inherits.map_or_else(Stdio::null, Stdio::from))
+            .stdin(self.inherits.or(self.stdin).map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
