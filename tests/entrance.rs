@@ -67,6 +67,8 @@ async fn what_is_no_canonical_call_is_answered_as_the_protocol_has_it() {
         assert_eq!(outcome.head(), (400, Some(INTERNAL)), "{timeout:?}");
         assert_eq!(outcome.headers["grpc-message"], "malformed%20grpc-timeout");
     }
+    let twice = call("GetFeature").header("grpc-timeout", "1S").header("grpc-timeout", "1S");
+    assert_eq!(unary(&host, twice).await.head(), (400, Some(INTERNAL)), "said twice");
     let long = format!("/{}/M", "x".repeat(1_000));
     let outcome = unary(&host, uri(&long)).await;
     assert!(outcome.headers["grpc-message"].len() <= 256, "little of the input is sent back");
