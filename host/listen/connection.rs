@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::metered::{Metered, Stream};
@@ -197,8 +197,8 @@ struct Stuck {
 impl Stuck {
     /// When bytes that begin to wait now have waited long enough.
     fn timer(&self) -> Pin<Box<Sleep>> {
-        let due = self.progress.due().map(|due| due.saturating_duration_since(Instant::now()) + LAST_WORD);
-        Box::pin(sleep(due.map_or(self.stall, |due| due.min(self.stall))))
+        let stalled = Instant::now() + self.stall;
+        Box::pin(sleep_until(self.progress.due().map_or(stalled, |due| stalled.min(due + LAST_WORD))))
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
