@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Host;
 use super::listen::Front;
-use crate::config::{Document, Failure, Problems, Sources};
+use crate::config::{Document, Failure, Problem, Problems, Sources};
 
 /// Looking more often than this buys nothing.
 const SHORTEST_LOOK: Duration = Duration::from_millis(20);
@@ -83,7 +83,7 @@ impl Reloader {
     }
 
     async fn attempt(&self, host: &Host, front: &mut Front) -> Result<Document, Failure> {
-        let document = Document::open(&self.file)?;
+        let document = open(&self.file).await?;
         let generation = host.build(document).await?;
         let document = generation.document.clone();
         let prepared = front.prepare(&document.shape, &document.base).await.map_err(|problems| Failure {
@@ -94,6 +94,17 @@ impl Reloader {
         front.commit(&document.shape.listen, prepared);
         Ok(document)
     }
+}
+
+/// Opens a document where waiting for its file keeps nothing else waiting: it
+/// may come by a pipe, or lie where the network is slow.
+pub(super) async fn open(file: &Path) -> Result<Document, Failure> {
+    let file = file.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Document::open(&file)).await;
+    opened.unwrap_or_else(|error| {
+        let problems = Problem::new(format!("the file cannot be read: {error}")).into();
+        Err(Failure { problems, sources: Sources::default() })
+    })
 }
 
 fn shared(sources: Sources) -> Arc<Mutex<Sources>> {

@@ -1,9 +1,11 @@
 //! The process: how it starts, where it can be reached, and how it ends.
 
-use std::process::{Command, Stdio};
+mod signals;
+
+use std::process::Command;
 
 use crate::support::client::{Client, note, point};
-use crate::support::{PATIENCE, Starter, binary, ostler, start, wait};
+use crate::support::{PATIENCE, Starter, binary, ostler, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_listens_on_several_sockets_and_takes_its_own_with_it() {
@@ -135,22 +137,6 @@ async fn the_drain_has_a_bound() {
     assert_eq!(host.exit().code(), Some(0));
 }
 
-#[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
-    let host = start("shutdown: { lame_duck: 1h }\n");
-    let mark = host.mark();
-    host.signal("TERM");
-    host.wait_for(mark, "stopping");
-    // One that comes on the first one's heels is the first again; later ones count.
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !host.log().contains("second signal") {
-        host.signal("INT");
-        assert!(std::time::Instant::now() < deadline);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert_eq!(host.exit().code(), Some(1));
-}
-
 #[test]
 fn probe_has_the_exit_codes_of_grpc_health_probe() {
     let host = start("shutdown: { lame_duck: 1h }\n");
@@ -177,29 +163,6 @@ fn without_a_file_it_takes_the_one_that_lies_there() {
     let empty = tempfile::tempdir().unwrap();
     let built_in = Command::new(binary()).arg("check").current_dir(empty.path()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&built_in.stderr), "<built-in>: ok, 1 service\n");
-}
-
-#[test]
-fn a_reader_of_the_log_that_stalls_stalls_nothing() {
-    use std::io::Write as _;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ostler.yaml");
-    let address = format!("unix:{}", folder.path().join("sock").display());
-    std::fs::write(&file, format!("listen: \"{address}\"\n")).unwrap();
-    // A pipe nobody reads, full to its last byte before the host writes its first.
-    let (_unread, mut stderr) = std::io::pipe().unwrap();
-    stderr.write_all(&[b'\n'; 65_536]).unwrap();
-    let mut child =
-        Command::new(binary()).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-    while ostler(&["probe", &address]).status.code() != Some(0) {
-        assert!(child.try_wait().unwrap().is_none(), "it runs");
-    }
-    for _ in 0..20 {
-        Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
-        assert_eq!(ostler(&["probe", &address]).status.code(), Some(0), "it still answers");
-    }
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert_eq!(wait(&mut child).code(), Some(0));
 }
 
 #[tokio::test]

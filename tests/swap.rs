@@ -335,6 +335,34 @@ async fn an_emptied_deleted_or_touched_file_is_not_acted_on() {
     assert_eq!(serving(&host).await, "new");
 }
 
+#[tokio::test]
+async fn a_file_that_cannot_be_read_keeps_the_old_until_it_can() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |host: &Ostler, mode: u32| {
+        std::fs::set_permissions(host.file(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let host = start(&watched("old"));
+    let mark = host.mark();
+    mode(&host, 0o000);
+    // To root no file is unreadable, and then nothing has changed.
+    if std::fs::read(host.file()).is_err() {
+        host.wait_for(mark, "refused");
+    }
+    assert_eq!(serving(&host).await, "old");
+    // A folder is unreadable to everybody.
+    mode(&host, 0o644);
+    let mark = host.mark();
+    std::fs::remove_file(host.file()).unwrap();
+    std::fs::create_dir(host.file()).unwrap();
+    host.wait_for(mark, "refused");
+    assert_eq!(serving(&host).await, "old");
+    let mark = host.mark();
+    std::fs::remove_dir(host.file()).unwrap();
+    std::fs::write(host.file(), watched("new")).unwrap();
+    host.wait_for(mark, "reloaded");
+    assert_eq!(serving(&host).await, "new");
+}
+
 fn with_comment(yaml: &str, comment: &str) -> String {
     format!("{yaml}{comment}")
 }

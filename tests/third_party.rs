@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::support::tools::{run_with, tool};
+use crate::support::wire::{exchange, framed};
 use crate::support::{Ostler, Starter, project, stdout};
 
 /// Where the crate is.
@@ -144,6 +145,18 @@ fn its_panic_fails_one_call_and_the_host_lives_on() {
     let told = String::from_utf8(panicked.stderr).unwrap();
     assert!(told.contains("Code: Internal\n  Message: internal error"), "{told}");
     host.wait_for(0, "panic");
+    // However often it is brought about, it is told once a second.
+    let begun = std::time::Instant::now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for _ in 0..200 {
+        let hello =
+            http::Request::post("http://ostler/hello.Greeter/SayHello").header("content-type", "application/grpc");
+        let outcome = runtime.block_on(exchange(host.address(), hello, &[framed(0, b"\x0a\x07Mallory")], true));
+        assert_eq!(outcome.head(), (200, Some(tonic::Code::Internal as u8)));
+    }
+    let most = 2 + begun.elapsed().as_secs() as usize;
+    let told = host.log().lines().filter(|line| line.contains("asked to panic")).count();
+    assert!(told <= most, "{told} of 201 panics are told");
     let greeting = call(&program, &host, "hello.Greeter/SayHello", r#"{"name": "Bob"}"#);
     assert_eq!(greeting, [r#"{"message":"Good morning, Bob!","number":"1"}"#]);
 }

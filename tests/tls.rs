@@ -16,11 +16,11 @@ use crate::support::client::{Client, point};
 use crate::support::tools::{self, tool};
 use crate::support::{Ostler, Starter, ostler, project, stdout};
 
-const TLS: &str = "tls: { certificate: server.pem, key: server.key }\n";
+pub const TLS: &str = "tls: { certificate: server.pem, key: server.key }\n";
 const MUTUAL: &str = "tls: { certificate: server.pem, key: server.key, clients: { ca: clients.pem } }\n";
 
 /// A host with a certificate of this authority's, which is also its clients'.
-fn host(authority: &Authority, yaml: &str) -> Ostler {
+pub fn host(authority: &Authority, yaml: &str) -> Ostler {
     certified(authority).start(yaml)
 }
 

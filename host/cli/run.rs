@@ -1,17 +1,19 @@
 //! `ostler run`: serve, swap when asked, stop in order.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::logging::{self, Lines};
 use super::manager::Manager;
-use super::{EXIT_CONFIG, find, logging, open, renderer};
+use super::{EXIT_CONFIG, complain, find, open, renderer};
 use crate::config::units::Period;
 use crate::config::{Address, BUILT_IN_NAME, Document, Problem, Problems, Serves, Tls};
 use crate::host::listen::{Front, Inherited, Predecessor, Succession, Successor, Workers};
-use crate::host::reload::Reloader;
+use crate::host::reload::{self, Reloader};
 use crate::host::{Host, Registry};
 
 /// A signal that comes this soon after the first is the first again.
@@ -66,7 +68,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("error: cannot listen for signals: {error}");
+            complain(&format!("error: cannot listen for signals: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -80,14 +82,20 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     let (host, mut front, succession) = match started {
         Ok(started) => started,
         Err(problems) => {
-            eprintln!("{}", problems.draw(&renderer()));
+            let words = problems.draw(&renderer());
+            // Told whole, but not to a reader that stalls until somebody has had enough.
+            let told = tokio::task::spawn_blocking(move || complain(&words));
+            tokio::select! {
+                _ = told => {}
+                () = signals.stop() => {}
+            }
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     let current = host.current();
     let log = current.document.shape.log.clone();
-    let _lines = logging::start(&log);
-    announce(&current.document, &front, logging::is_human(&log));
+    let lines = logging::start(&log);
+    announce(&current.document, &front, logging::is_human(&log).then_some(&lines));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
     manager.ready(&status(&host, &front));
@@ -158,7 +166,11 @@ async fn start(
     mut inherited: Inherited,
 ) -> Result<(Host, Front, Option<Succession>), Problems> {
     let host = Host::new(registry)?;
-    let document = open(file).map_err(|failure| failure.problems)?;
+    let document = match file {
+        Some(file) => reload::open(file).await,
+        None => open(None),
+    };
+    let document = document.map_err(|failure| failure.problems)?;
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
     let shutdown = &document.shape.shutdown;
@@ -194,28 +206,29 @@ async fn start(
 }
 
 /// Says what is served and where: in a few lines for people, in one for machines.
-fn announce(document: &Document, front: &Front, human: bool) {
+fn announce(document: &Document, front: &Front, people: Option<&Lines>) {
     let addresses: Vec<String> = front.addresses().iter().map(ToString::to_string).collect();
     let services: Vec<String> =
         document.services.iter().map(|entry| format!("{} ({})", entry.name, entry.kind)).collect();
-    if !human {
+    let Some(people) = people else {
         tracing::info!(file = document.file, addresses = addresses.join(" "), services = services.join(" "), "serving");
         return;
-    }
+    };
     let from = if document.file == BUILT_IN_NAME { "the built-in configuration" } else { &document.file };
-    eprintln!("ostler {} serves {from}", env!("CARGO_PKG_VERSION"));
+    let mut told = format!("ostler {} serves {from}\n", env!("CARGO_PKG_VERSION"));
     let shape = &document.shape;
     for (address, listener) in front.listeners(&shape.listen) {
         let encrypted = shape.tls.is_some() && listener.is_encrypted(address);
         let health = listener.serves == Serves::Health;
-        eprintln!(
+        let _ = writeln!(
+            told,
             "  on  {address}{}{}",
             if encrypted { ", TLS" } else { "" },
             if health { ", health only" } else { "" }
         );
     }
     for service in &services {
-        eprintln!("  has {service}");
+        let _ = writeln!(told, "  has {service}");
     }
     if let Some((address, listener)) = front.listeners(&shape.listen).find(|(_, at)| at.serves == Serves::All) {
         let flags = match &shape.tls {
@@ -231,8 +244,9 @@ fn announce(document: &Document, front: &Front, human: bool) {
             // Where a socket is bound is one of the two.
             other @ Address::Systemd(_) => ("", other.to_string()),
         };
-        eprintln!("  try grpcurl {flags} {unix}{address} list");
+        let _ = writeln!(told, "  try grpcurl {flags} {unix}{address} list");
     }
+    people.say(&told);
 }
 
 /// What serves, in a line.

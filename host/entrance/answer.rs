@@ -3,8 +3,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +19,10 @@ use super::framing::Framing;
 use super::room::Budget;
 use super::{no_room, panicked};
 use crate::host::generation::Hold;
+
+/// How many frames an answer may give without a pause before its bound is
+/// looked at all the same: one that never waits would never learn of its end.
+const UNBROKEN_FRAMES: u8 = 8;
 
 /// One of those being counted, until it drops.
 #[derive(Debug)]
@@ -46,23 +50,30 @@ impl Drop for Counted {
 
 /// Whether a call waits for its peer to take what it wrote: the connection
 /// looks at this to tell a slow handler from a peer that reads nothing.
-///
-/// Odd while bytes are with the connection, even while the handler is asked
-/// for more; a number that stays odd is an answer that is stuck.
 #[derive(Debug, Default)]
-pub(crate) struct Progress(AtomicU64);
+pub(crate) struct Progress {
+    /// Odd while bytes are with the connection, even while the handler is asked
+    /// for more; a number that stays odd is an answer that is stuck.
+    turns: AtomicU64,
+    due: OnceLock<Instant>,
+}
 
 impl Progress {
     /// The number, if the peer is what is waited for.
     pub(crate) fn writing(&self) -> Option<u64> {
-        let number = self.0.load(Ordering::Relaxed);
+        let number = self.turns.load(Ordering::Relaxed);
         (number % 2 == 1).then_some(number)
     }
 
+    /// When the call must be over, whether or not its peer takes its answer.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due.get().copied()
+    }
+
     fn advance(&self, writing: bool) {
-        let number = self.0.load(Ordering::Relaxed);
+        let number = self.turns.load(Ordering::Relaxed);
         if (number % 2 == 1) != writing {
-            self.0.store(number + 1, Ordering::Relaxed);
+            self.turns.store(number + 1, Ordering::Relaxed);
         }
     }
 }
@@ -144,6 +155,8 @@ pub(crate) struct Answer {
     /// What it is held to, where it is a service's.
     pub(super) bounds: Option<Bounds>,
     progress: Arc<Progress>,
+    /// Frames given since the body last waited.
+    unbroken: u8,
 }
 
 impl std::fmt::Debug for Answer {
@@ -156,7 +169,7 @@ impl Answer {
     /// One without a body yet.
     pub(super) fn new(in_flight: Counted, bound: Bound, progress: Arc<Progress>) -> Answer {
         let held = Some(Held { in_flight, places: None, hold: None });
-        Answer { body: Body::empty(), held, bound, bounds: None, progress }
+        Answer { body: Body::empty(), held, bound, bounds: None, progress, unbroken: 0 }
     }
 
     /// Holds its places and its generation until its end.
@@ -168,14 +181,27 @@ impl Answer {
     }
 
     pub(super) fn with(self, body: Body) -> Answer {
+        if let Some(at) = self.bound.at {
+            let _ = self.progress.due.set(at);
+        }
         Answer { body, ..self }
     }
 
     /// The next frame, or the status that takes its place.
     fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.unbroken == UNBROKEN_FRAMES {
+            self.unbroken = 0;
+            if let Poll::Ready(status) = self.bound.poll(context) {
+                return Poll::Ready(Some(Err(status)));
+            }
+        }
+        self.unbroken += 1;
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)));
         match polled.unwrap_or_else(|_| Poll::Ready(Some(Err(panicked())))) {
-            Poll::Pending => self.bound.poll(context).map(|status| Some(Err(status))),
+            Poll::Pending => {
+                self.unbroken = 0;
+                self.bound.poll(context).map(|status| Some(Err(status)))
+            }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(match &mut self.bounds {
                 Some(bounds) => bounds.pass(frame),
                 None => Ok(frame),

@@ -13,11 +13,11 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::metered::{Metered, Stream};
-use super::tally::{Reason, Tally};
+use super::tally::Tally;
 use crate::config::Limits;
 use crate::host::Entrance;
 use crate::host::entrance::{Caller, Progress};
@@ -41,6 +41,9 @@ const CROSSING: Duration = Duration::from_millis(500);
 /// given this long after its last call: more than any road takes, so that a call
 /// that crossed the GOAWAY is met.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A peer that takes its answer is told in trailers that its deadline has
+/// passed. One that has taken nothing this long after is not waited for.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// A connection as it was taken in.
 pub(super) struct Visit {
@@ -58,7 +61,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     let Visit { entrance, caller, tally, limits, deadline, stop } = visit;
     let since = Instant::now();
     let (calls, begun) = (caller.calls.clone(), Arc::new(AtomicUsize::new(0)));
-    let executor = Calls { stall: limits.write_stall.0, next: Arc::default(), tally: tally.clone() };
+    let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
     let (next, beginning) = (executor.next.clone(), begun.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         beginning.fetch_add(1, Ordering::Relaxed);
@@ -147,7 +150,8 @@ fn jittered(age: Duration) -> Duration {
     age.mul_f64(0.9 + share as f64 / 10_000.0)
 }
 
-/// Runs calls, and drops one whose peer takes nothing of its answer.
+/// Runs calls, and drops one whose peer takes nothing of its answer for too
+/// long, or past its deadline.
 ///
 /// hyper asks the service for a call's future and at once has the stream run,
 /// both in the connection's own task, so the progress that the service left
@@ -156,7 +160,6 @@ fn jittered(age: Duration) -> Duration {
 struct Calls {
     stall: Duration,
     next: Arc<Mutex<Option<Arc<Progress>>>>,
-    tally: Tally,
 }
 
 impl<F> hyper::rt::Executor<F> for Calls
@@ -166,10 +169,7 @@ where
 {
     fn execute(&self, stream: F) {
         let progress = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        tokio::spawn(Watched {
-            stream,
-            stuck: Stuck { progress, stall: self.stall, timer: None, tally: self.tally.clone() },
-        });
+        tokio::spawn(Watched { stream, stuck: Stuck { progress, stall: self.stall, timer: None } });
     }
 }
 
@@ -200,20 +200,23 @@ struct Stuck {
     stall: Duration,
     /// Runs while the same bytes wait.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
-    tally: Tally,
 }
 
 impl Stuck {
+    /// When bytes that begin to wait now have waited long enough.
+    fn timer(&self) -> Pin<Box<Sleep>> {
+        let stalled = Instant::now() + self.stall;
+        Box::pin(sleep_until(self.progress.due().map_or(stalled, |due| stalled.min(due + LAST_WORD))))
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(writing) = self.progress.writing() else {
             self.timer = None;
             return Poll::Pending;
         };
-        let (mut since, mut timer) = self.timer.take().unwrap_or_else(|| (writing, Box::pin(sleep(self.stall))));
-        if since != writing {
-            (since, timer) = (writing, Box::pin(sleep(self.stall)));
-        }
-        let stuck = timer.as_mut().poll(context).map(|()| self.tally.count(Reason::Stalled));
+        let waiting = self.timer.take().filter(|(since, _)| *since == writing);
+        let (since, mut timer) = waiting.unwrap_or_else(|| (writing, self.timer()));
+        let stuck = timer.as_mut().poll(context);
         self.timer = Some((since, timer));
         stuck
     }

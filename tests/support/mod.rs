@@ -101,6 +101,7 @@ pub struct Starter {
     program: Option<PathBuf>,
     inherits: Option<OwnedFd>,
     descriptors: Option<u32>,
+    stdin: Option<OwnedFd>,
 }
 
 impl Starter {
@@ -135,6 +136,12 @@ impl Starter {
         self
     }
 
+    /// With something on its standard input.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     pub fn start(self, yaml: &str) -> Ostler {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &self.files {
@@ -163,7 +170,7 @@ impl Starter {
             .arg(&file)
             .envs(self.env)
             .env_remove("KUBERNETES_SERVICE_HOST")
-            .stdin(self.inherits.map_or_else(Stdio::null, Stdio::from))
+            .stdin(self.inherits.or(self.stdin).map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -56,6 +56,7 @@ pub fn framed(flag: u8, message: &[u8]) -> Bytes {
 /// Sends one request, its body in these pieces, ended or left open, and waits for all of its answer.
 pub async fn exchange(address: &str, request: http::request::Builder, body: &[Bytes], ends: bool) -> Outcome {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
     let mut client = client.ready().await.unwrap();
@@ -187,12 +188,13 @@ pub fn literal(first: u8, name: &str, value: &str) -> Vec<u8> {
 }
 
 /// A bare connection.
-pub struct Wire(TcpStream);
+pub struct Wire(pub TcpStream);
 
 impl Wire {
     /// Connected, nothing said.
     pub fn connect(address: &str) -> Wire {
         let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
