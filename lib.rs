@@ -23,3 +23,7 @@ pub mod config;
 pub mod handlers;
 pub mod host;
 pub mod proto;
+
+#[cfg(fuzzing)]
+#[path = "tests/fuzz/doors.rs"]
+pub mod fuzzing;

@@ -12,7 +12,7 @@
 
 pub mod cli;
 mod dynamic;
-mod entrance;
+pub(crate) mod entrance;
 mod generation;
 mod health;
 mod keep;

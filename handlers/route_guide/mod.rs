@@ -8,7 +8,7 @@
 //! ```
 
 mod chat;
-mod features;
+pub(crate) mod features;
 mod geo;
 mod profile;
 #[cfg(test)]

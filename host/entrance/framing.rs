@@ -6,7 +6,7 @@ use tonic::Status;
 
 /// How many messages one direction of a call carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cardinality {
+pub(crate) enum Cardinality {
     /// Exactly one.
     One,
     /// Any number.
@@ -17,7 +17,7 @@ const PREFIX_BYTES: usize = 5;
 
 /// How far a stream of messages has come.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     cardinality: Cardinality,
     largest: u64,
     messages: u64,
@@ -30,12 +30,12 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    pub(super) fn new(cardinality: Cardinality, largest: u64) -> Framing {
+    pub(crate) fn new(cardinality: Cardinality, largest: u64) -> Framing {
         Framing { cardinality, largest, messages: 0, prefix: [0; PREFIX_BYTES], have: 0, length: 0, left: 0 }
     }
 
     /// Takes note of bytes that pass; an error is how the call ends.
-    pub(super) fn pass(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
+    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
         while !bytes.is_empty() {
             if self.left > 0 {
                 let skipped = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -82,7 +82,7 @@ impl Framing {
     }
 
     /// The stream has ended; an error is how the call ends.
-    pub(super) fn end(&self) -> Result<(), Status> {
+    pub(crate) fn end(&self) -> Result<(), Status> {
         if self.have > 0 || self.left > 0 {
             return Err(Status::internal("the messages end in the middle of one"));
         }

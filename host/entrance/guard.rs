@@ -18,18 +18,18 @@ use crate::host::mount::Response;
 
 /// A request that may go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     /// `/package.Service/Method`, and nothing else.
     path: PathAndQuery,
     /// How long the service's name is.
     service_bytes: usize,
     /// How long the client waits.
-    pub(super) timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Admitted {
     /// Full service name, and method name.
-    pub(super) fn names(&self) -> (&str, &str) {
+    pub(crate) fn names(&self) -> (&str, &str) {
         let path = self.path.as_str();
         (&path[1..=self.service_bytes], &path[self.service_bytes + 2..])
     }
@@ -37,7 +37,7 @@ impl Admitted {
 
 /// How a request is turned away.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// It is not gRPC at all; some of it has a gRPC status all the same.
     Http(StatusCode, Option<Code>),
     /// It is gRPC, and broken below it.
@@ -73,7 +73,7 @@ impl Refusal {
 const WORDS: &[u8] = b"This host speaks gRPC: POST /package.Service/Method with content-type application/grpc.\n";
 
 /// Looks a request's head over.
-pub(super) fn admit<B>(request: &http::Request<B>) -> Result<Admitted, Refusal> {
+pub(crate) fn admit<B>(request: &http::Request<B>) -> Result<Admitted, Refusal> {
     let headers = request.headers();
     if request.method() != Method::POST {
         return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, Some(Code::Internal)));
@@ -113,7 +113,7 @@ fn has_two_authorities<B>(request: &http::Request<B>) -> bool {
 }
 
 /// `/package.Service/Method` and nothing else: no escapes, no query, no empty part.
-fn canonical(path: &str) -> Option<(&str, &str)> {
+pub(crate) fn canonical(path: &str) -> Option<(&str, &str)> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let names = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.is_empty() && part.chars().all(word));

@@ -8,8 +8,8 @@
 
 mod answer;
 mod deadline;
-mod framing;
-mod guard;
+pub(crate) mod framing;
+pub(crate) mod guard;
 mod incoming;
 mod room;
 

@@ -35,7 +35,7 @@ const RESETS_PER_SECOND: f64 = 100.0;
 
 /// Why a peer is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flood {
+pub(crate) enum Flood {
     Control,
     Reset,
 }
@@ -113,7 +113,7 @@ impl Frames {
 
 /// What is known of one connection's frames.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     preface: usize,
     settings: bool,
     open_headers: bool,
@@ -126,7 +126,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(now: Instant) -> Meter {
+    pub(crate) fn new(now: Instant) -> Meter {
         Meter {
             preface: 0,
             settings: false,
@@ -141,12 +141,12 @@ impl Meter {
 
     /// Whether the peer owes something that a deadline is on: its preface, its
     /// first settings, or the rest of a call's headers.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         !self.settings || self.open_headers
     }
 
     /// Takes note of what came.
-    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
+    pub(crate) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
         if self.preface < PREFACE.len() {
             // Whether it is the preface is for h2 to say; here it only has a length.
             let taken = bytes.len().min(PREFACE.len() - self.preface);
@@ -188,12 +188,12 @@ impl Meter {
 
     /// Whether a frame may be sent now: not inside another, not inside a call's
     /// headers, and not before the first.
-    pub(super) fn is_between_frames(&self) -> bool {
+    pub(crate) fn is_between_frames(&self) -> bool {
         self.sent_whole && self.sent.have == 0 && self.sent.left == 0
     }
 
     /// Takes note of what went: answers earn their peer credit.
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
         let Meter { sent, sent_whole, control, resets, .. } = self;
         let noted: Result<(), std::convert::Infallible> = sent.pass(bytes, |head| {
             if matches!(head.kind, DATA | HEADERS) {

@@ -9,7 +9,7 @@ mod admission;
 mod clock;
 mod connection;
 mod inherited;
-mod meter;
+pub(crate) mod meter;
 mod metered;
 mod socket;
 mod successor;

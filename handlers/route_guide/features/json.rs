@@ -95,7 +95,7 @@ struct ShapeB<'a> {
 }
 
 /// Reads a whole database, or everything that is wrong with it.
-pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Problems> {
+pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Problems> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Problem::new(format!("the feature database {file} is not UTF-8 text: byte {} is not", error.valid_up_to()))
     })?;

@@ -4,7 +4,7 @@
 //! word in the settings and a way to the same entries.
 
 mod index;
-mod json;
+pub(crate) mod json;
 
 use std::sync::Arc;
 

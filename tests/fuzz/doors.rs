@@ -1,0 +1,64 @@
+//! Doors for the fuzz targets, into rooms that are nobody else's business.
+//! They are part of ostler itself, and only where `--cfg fuzzing` is set.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use crate::config::Problems;
+use crate::handlers::route_guide::features::json;
+use crate::host::entrance::framing::{Cardinality, Framing};
+use crate::host::entrance::guard;
+use crate::host::listen::meter;
+
+/// Service and method of a path, if it is one a call may have.
+pub fn canonical(path: &str) -> Option<(&str, &str)> {
+    guard::canonical(path)
+}
+
+/// Service, method and timeout of a request that may go on.
+pub fn admitted(request: &http::Request<()>) -> Option<(String, String, Option<Duration>)> {
+    let admitted = guard::admit(request).ok()?;
+    let (service, method) = admitted.names();
+    Some((service.to_owned(), method.to_owned(), admitted.timeout))
+}
+
+/// How a stream of messages ends that comes in these pieces, if not well: a
+/// code and its words. One message is due, or any number.
+pub fn framed<'a>(many: bool, largest: u64, mut pieces: impl Iterator<Item = &'a [u8]>) -> Option<(i32, String)> {
+    let cardinality = if many { Cardinality::Many } else { Cardinality::One };
+    let mut framing = Framing::new(cardinality, largest);
+    let passed = pieces.try_for_each(|piece| framing.pass(piece)).and_then(|()| framing.end());
+    passed.err().map(|status| (status.code() as i32, status.message().to_owned()))
+}
+
+/// What counts a connection's frames.
+#[derive(Debug)]
+pub struct Meter(meter::Meter);
+
+impl Meter {
+    /// That of a connection opened now.
+    pub fn new(now: Instant) -> Meter {
+        Meter(meter::Meter::new(now))
+    }
+
+    /// Bytes the peer sent; the error cuts it off.
+    pub fn received(&mut self, bytes: &[u8], now: Instant) -> Result<(), impl Debug + PartialEq + use<>> {
+        self.0.received(bytes, now)
+    }
+
+    /// Bytes it was sent.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        self.0.sent(bytes);
+    }
+
+    /// Whether the peer owes something, and whether a frame may be sent now.
+    pub fn state(&self) -> (bool, bool) {
+        (self.0.is_awaited(), self.0.is_between_frames())
+    }
+}
+
+/// Name, latitude and longitude of every feature of a database.
+pub fn features(file: &str, json: &[u8]) -> Result<Vec<(String, i32, i32)>, Problems> {
+    let entries = json::parse(file, json)?;
+    Ok(entries.into_iter().map(|entry| (entry.name, entry.location.latitude, entry.location.longitude)).collect())
+}
