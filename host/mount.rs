@@ -6,8 +6,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, FileDescriptor, ServiceDescriptor};
 use tokio::sync::watch;
@@ -40,16 +42,23 @@ where
 {
     fn call(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
         let mut service = self.0.clone();
-        Box::pin(async move {
-            match poll_fn(|context| service.poll_ready(context)).await {
-                Ok(()) => match service.call(request).await {
-                    Ok(response) => response,
+        // Most services are always ready: then only what they answer with is
+        // kept, and not the request as well.
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Box::pin(service.call(request).map(answered)),
+            Poll::Ready(Err(never)) => match never {},
+            Poll::Pending => Box::pin(async move {
+                match poll_fn(|context| service.poll_ready(context)).await {
+                    Ok(()) => answered(service.call(request).await),
                     Err(never) => match never {},
-                },
-                Err(never) => match never {},
-            }
-        })
+                }
+            }),
+        }
     }
+}
+
+fn answered(answer: Result<Response, Infallible>) -> Response {
+    answer.unwrap_or_else(|never| match never {})
 }
 
 /// A service ready to be served, with everything a caller can ask about it.

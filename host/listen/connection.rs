@@ -3,11 +3,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -69,7 +71,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         entrance.call(request, &caller, progress)
     });
-    let farewell = CancellationToken::new();
+    let farewell = Arc::new(AtomicBool::new(false));
     let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone(), tally);
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
@@ -85,16 +87,25 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         .keep_alive_timeout(limits.keepalive_answer.0)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
+    let over = async {
+        tokio::select! {
+            // How long calls may take is the drain's to say.
+            () = stop.cancelled() => None,
+            () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
+            () = quiet(&calls, &begun, limits.idle.0) => None,
+        }
+    };
+    // Frames wake the connection; what is kept in a set of its own is not
+    // polled each time with it.
+    let mut over = FuturesUnordered::from_iter([over]);
     let grace = tokio::select! {
+        biased;
         ended = connection.as_mut() => return tell(ended),
-        // How long calls may take is the drain's to say.
-        () = stop.cancelled() => None,
-        () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
-        () = quiet(&calls, &begun, limits.idle.0) => None,
+        grace = over.next() => grace.flatten(),
     };
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),
-        () = first_call(&begun, since) => farewell.cancel(),
+        () = first_call(&begun, since) => farewell.store(true, Ordering::Relaxed),
     }
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),

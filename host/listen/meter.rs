@@ -58,9 +58,11 @@ impl Credit {
         self.left = (self.left + amount).min(self.burst);
     }
 
-    /// Spends one; false where there is none, time's share included.
-    fn spend(&mut self, now: Instant) -> bool {
+    /// Spends one; false where there is none, time's share included. The clock
+    /// is asked only where it matters.
+    fn spend(&mut self, now: impl Fn() -> Instant) -> bool {
         if self.left < 1.0 {
+            let now = now();
             let passed = now.saturating_duration_since(self.as_of).as_secs_f64();
             self.as_of = now;
             self.earn(passed * self.per_second);
@@ -146,7 +148,7 @@ impl Meter {
     }
 
     /// Takes note of what came.
-    pub(crate) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
+    pub(crate) fn received(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Result<(), Flood> {
         if self.preface < PREFACE.len() {
             // Whether it is the preface is for h2 to say; here it only has a length.
             let taken = bytes.len().min(PREFACE.len() - self.preface);
@@ -175,14 +177,14 @@ impl Meter {
                     Flood::Control
                 }
                 RST_STREAM => {
-                    if !resets.spend(now) {
+                    if !resets.spend(&now) {
                         return Err(Flood::Reset);
                     }
                     Flood::Control
                 }
                 _ => Flood::Control,
             };
-            if control.spend(now) { Ok(()) } else { Err(flood) }
+            if control.spend(&now) { Ok(()) } else { Err(flood) }
         })
     }
 
@@ -232,16 +234,16 @@ mod tests {
     fn open(now: Instant) -> Meter {
         let mut meter = Meter::new(now);
         assert!(meter.is_awaited(), "the preface");
-        meter.received(PREFACE, now).unwrap();
+        meter.received(PREFACE, || now).unwrap();
         assert!(meter.is_awaited(), "the settings");
-        meter.received(&frame(SETTINGS, 0, 6), now).unwrap();
+        meter.received(&frame(SETTINGS, 0, 6), || now).unwrap();
         assert!(!meter.is_awaited());
         meter
     }
 
     /// How many of a frame a peer gets through at one moment, at most a million.
     fn endured(meter: &mut Meter, frame: &[u8], now: Instant) -> usize {
-        (0..1_000_000).take_while(|_| meter.received(frame, now).is_ok()).count()
+        (0..1_000_000).take_while(|_| meter.received(frame, || now).is_ok()).count()
     }
 
     #[test]
@@ -268,10 +270,10 @@ mod tests {
 
         let mut meter = open(now);
         for _ in 0..100_000 {
-            meter.received(&call, now).unwrap();
+            meter.received(&call, || now).unwrap();
             meter.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 10));
-            meter.received(&call, now).unwrap();
-            meter.received(&reset, now).unwrap();
+            meter.received(&call, || now).unwrap();
+            meter.received(&reset, || now).unwrap();
         }
     }
 
@@ -282,7 +284,7 @@ mod tests {
         for _ in 0..100_000 {
             meter.sent(&frame(DATA, 0, 25));
             for kind in [0x8, 0x8, 0x6] {
-                meter.received(&frame(kind, 0, 4), now).unwrap();
+                meter.received(&frame(kind, 0, 4), || now).unwrap();
             }
         }
     }
@@ -293,7 +295,7 @@ mod tests {
         let mut meter = open(now);
         for _ in 0..100_000 {
             now += Duration::from_millis(25);
-            meter.received(&frame(0x6, 0, 8), now).unwrap();
+            meter.received(&frame(0x6, 0, 8), || now).unwrap();
         }
     }
 
@@ -301,11 +303,11 @@ mod tests {
     fn headers_left_open_are_awaited_until_they_end() {
         let now = Instant::now();
         let mut meter = open(now);
-        meter.received(&frame(HEADERS, 0, 20), now).unwrap();
+        meter.received(&frame(HEADERS, 0, 20), || now).unwrap();
         assert!(meter.is_awaited());
-        meter.received(&frame(CONTINUATION, 0, 20), now).unwrap();
+        meter.received(&frame(CONTINUATION, 0, 20), || now).unwrap();
         assert!(meter.is_awaited());
-        meter.received(&frame(CONTINUATION, END_HEADERS, 20), now).unwrap();
+        meter.received(&frame(CONTINUATION, END_HEADERS, 20), || now).unwrap();
         assert!(!meter.is_awaited());
     }
 
@@ -317,7 +319,7 @@ mod tests {
         for piece in 1..40 {
             let mut meter = Meter::new(now);
             for bytes in bytes.chunks(piece) {
-                meter.received(bytes, now).unwrap();
+                meter.received(bytes, || now).unwrap();
             }
             assert!(!meter.is_awaited(), "in pieces of {piece}");
         }

@@ -5,11 +5,12 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::clock::Clock;
 use super::meter::{Flood, Meter};
@@ -28,7 +29,7 @@ const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 
 /// may answer first, and only then send a call that it had opened before. Said
 /// some time before h2's, this one leaves h2 nothing to refuse.
 struct Farewell {
-    due: Pin<Box<WaitForCancellationFutureOwned>>,
+    due: Arc<AtomicBool>,
     left: &'static [u8],
 }
 
@@ -52,12 +53,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 impl<T: Stream> Metered<T> {
     /// A connection whose first settings are due at `deadline`, and the rest of
     /// any call's headers within `handshake`; its peer is told to go when
-    /// `farewell` is cancelled.
+    /// `farewell` is set, from when the connection is polled next.
     pub(super) fn new(
         io: T,
         handshake: Duration,
         deadline: tokio::time::Instant,
-        farewell: CancellationToken,
+        farewell: Arc<AtomicBool>,
         tally: Tally,
     ) -> Metered<T> {
         Metered {
@@ -65,7 +66,7 @@ impl<T: Stream> Metered<T> {
             orderly: true,
             meter: Meter::new(Instant::now()),
             handshake: Clock::running(handshake, deadline),
-            farewell: Farewell { due: Box::pin(farewell.cancelled_owned()), left: &GOAWAY },
+            farewell: Farewell { due: farewell, left: &GOAWAY },
             tally,
         }
     }
@@ -74,7 +75,7 @@ impl<T: Stream> Metered<T> {
     /// frames may go on.
     fn bid(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let begun = self.farewell.left.len() < GOAWAY.len();
-        if !begun && (self.farewell.due.as_mut().poll(context).is_pending() || !self.meter.is_between_frames()) {
+        if !begun && (!self.farewell.due.load(Ordering::Relaxed) || !self.meter.is_between_frames()) {
             return Poll::Ready(Ok(()));
         }
         while !self.farewell.left.is_empty() {
@@ -139,7 +140,7 @@ impl<T: Stream> AsyncRead for Metered<T> {
         if let Poll::Ready(Ok(())) = read {
             // A peer that has said its last waits for nothing.
             this.orderly &= into.filled().len() > before;
-            let metered = this.meter.received(&into.filled()[before..], Instant::now());
+            let metered = this.meter.received(&into.filled()[before..], Instant::now);
             metered.map_err(|flood| {
                 this.orderly = false;
                 let (reason, words) = match flood {

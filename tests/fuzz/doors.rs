@@ -43,7 +43,7 @@ impl Meter {
 
     /// Bytes the peer sent; the error cuts it off.
     pub fn received(&mut self, bytes: &[u8], now: Instant) -> Result<(), impl Debug + PartialEq + use<>> {
-        self.0.received(bytes, now)
+        self.0.received(bytes, || now)
     }
 
     /// Bytes it was sent.
