@@ -140,17 +140,14 @@ fn overload() -> Part {
             "{:24}{:>10}{:>12}{:>12}{:>10}{:>12}{:>12}",
             "", "offered/s", "answered/s", "of peak", "refused/s", "median ms", "p99 ms"
         );
-        let guests = [
-            ("10 ms of waiting", 4, Kind::Hosted { waits_ms: 10, works_us: 0, calls: 64 }),
-            ("200 us of work", 1, Kind::Hosted { waits_ms: 0, works_us: 200, calls: 16 }),
-        ];
+        let guests = [("10 ms of waiting", 10, 0, 64), ("1 ms of work", 0, 1_000, 8), ("200 us of work", 0, 200, 8)];
         keep_to("1");
-        for (name, streams, kind) in guests {
-            let server = Server::start(kind, Some("0"));
+        for (name, waits_ms, works_us, calls) in guests {
+            let server = Server::start(Kind::Hosted { waits_ms, works_us, calls }, Some("0"));
             // As many as there are places: nothing is refused, and none is empty.
-            let mut few = connected(&server, 16).await;
+            let mut few = connected(&server, 8).await;
             let since = Instant::now();
-            let peak = closed(&mut few, streams, SPAN).await as f64 / since.elapsed().as_secs_f64();
+            let peak = closed(&mut few, calls as usize / 8, SPAN).await as f64 / since.elapsed().as_secs_f64();
             drop(few);
             let loads = connected(&server, 64).await;
             let told = open(loads, peak * 5.0, SPAN * 2).await;

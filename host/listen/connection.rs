@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::metered::{Metered, Stream};
-use super::tally::Tally;
+use super::metered::{Aside, Metered, Stream};
+use super::tally::{Reason, Tally};
 use crate::config::Limits;
 use crate::host::Entrance;
 use crate::host::entrance::{Caller, Progress};
@@ -71,8 +71,8 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         entrance.call(request, &caller, progress)
     });
-    let farewell = Arc::new(AtomicBool::new(false));
-    let io = Metered::new(stream, limits.handshake.0, deadline, farewell.clone(), tally);
+    let aside = Arc::new(Aside::default());
+    let io = Metered::new(stream, limits.handshake.0, deadline, aside.clone(), tally.clone());
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .timer(TokioTimer::new())
@@ -83,29 +83,29 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_local_error_reset_streams(LOCAL_ERROR_RESETS)
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .keep_alive_interval(limits.keepalive.0)
-        .keep_alive_timeout(limits.keepalive_answer.0)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     let over = async {
         tokio::select! {
             // How long calls may take is the drain's to say.
-            () = stop.cancelled() => None,
-            () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
-            () = quiet(&calls, &begun, limits.idle.0) => None,
+            () = stop.cancelled() => Some(None),
+            () = sleep(jittered(limits.age.0)) => Some(Some(limits.age_grace.0)),
+            () = quiet(&calls, &begun, limits.idle.0) => Some(None),
+            () = vanished(&aside, &limits) => None,
         }
     };
     // Frames wake the connection; what is kept in a set of its own is not
     // polled each time with it.
     let mut over = FuturesUnordered::from_iter([over]);
-    let grace = tokio::select! {
+    let over = tokio::select! {
         biased;
         ended = connection.as_mut() => return tell(ended),
-        grace = over.next() => grace.flatten(),
+        over = over.next() => over.flatten(),
     };
+    let Some(grace) = over else { return tally.count(Reason::Vanished) };
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),
-        () = first_call(&begun, since) => farewell.store(true, Ordering::Relaxed),
+        () = first_call(&begun, since) => aside.farewell(),
     }
     tokio::select! {
         ended = connection.as_mut() => return tell(ended),
@@ -144,6 +144,23 @@ async fn quiet(calls: &AtomicUsize, begun: &AtomicUsize, long: Duration) {
             return;
         }
         sleep(long / 8).await;
+    }
+}
+
+/// A peer that was quiet does not say that it lives.
+async fn vanished(aside: &Aside, limits: &Limits) {
+    loop {
+        let heard = aside.heard();
+        sleep(limits.keepalive.0).await;
+        if aside.heard() == heard {
+            aside.ping();
+            // So that the connection is polled, and says it.
+            tokio::task::yield_now().await;
+            sleep(limits.keepalive_answer.0).await;
+            if aside.heard() == heard {
+                return;
+            }
+        }
     }
 }
 

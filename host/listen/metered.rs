@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,14 +23,47 @@ const LINGER_BYTES: u64 = 1 << 20;
 /// No error, and every call that the peer may have opened is met.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
-/// A GOAWAY ahead of HTTP/2's own.
+/// Eight bytes that are not those of h2's own pings, so that it passes the answer over.
+const PING: [u8; 17] = *b"\0\0\x08\x06\0\0\0\0\0ostler??";
+
+const FAREWELL_DUE: u8 = 1;
+const PING_DUE: u8 = 2;
+
+/// What the host says beside HTTP/2 when the connection is polled next, and
+/// whether it hears anything.
 ///
-/// h2 says GOAWAY, pings, and takes no call more when it is answered: but a peer
-/// may answer first, and only then send a call that it had opened before. Said
-/// some time before h2's, this one leaves h2 nothing to refuse.
-struct Farewell {
-    due: Arc<AtomicBool>,
-    left: &'static [u8],
+/// A GOAWAY goes ahead of h2's own: that one is followed by a ping, and no call
+/// is taken once it is answered, but a peer may answer first, and only then
+/// send a call that it had opened before. Said some time before, ours leaves h2
+/// nothing to refuse. And a ping asks a quiet peer whether it lives: hyper's
+/// does so too, and has the clock read for every frame.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    due: AtomicU8,
+    heard: AtomicU64,
+}
+
+impl Aside {
+    pub(super) fn farewell(&self) {
+        self.due.fetch_or(FAREWELL_DUE, Ordering::Relaxed);
+    }
+
+    pub(super) fn ping(&self) {
+        self.due.fetch_or(PING_DUE, Ordering::Relaxed);
+    }
+
+    /// How often something has come.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// What is due first, which then is not any more.
+    fn next(&self) -> &'static [u8] {
+        let due = self.due.load(Ordering::Relaxed);
+        let (bit, frame) = if due & FAREWELL_DUE != 0 { (FAREWELL_DUE, &GOAWAY) } else { (PING_DUE, &PING) };
+        self.due.fetch_and(!bit, Ordering::Relaxed);
+        frame
+    }
 }
 
 /// The connection.
@@ -41,7 +74,9 @@ pub(super) struct Metered<T: Stream> {
     orderly: bool,
     meter: Meter,
     handshake: Clock,
-    farewell: Farewell,
+    aside: Arc<Aside>,
+    /// What is left of a frame of the host's own.
+    saying: &'static [u8],
     tally: Tally,
 }
 
@@ -52,13 +87,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
 impl<T: Stream> Metered<T> {
     /// A connection whose first settings are due at `deadline`, and the rest of
-    /// any call's headers within `handshake`; its peer is told to go when
-    /// `farewell` is set, from when the connection is polled next.
+    /// any call's headers within `handshake`.
     pub(super) fn new(
         io: T,
         handshake: Duration,
         deadline: tokio::time::Instant,
-        farewell: Arc<AtomicBool>,
+        aside: Arc<Aside>,
         tally: Tally,
     ) -> Metered<T> {
         Metered {
@@ -66,23 +100,25 @@ impl<T: Stream> Metered<T> {
             orderly: true,
             meter: Meter::new(Instant::now()),
             handshake: Clock::running(handshake, deadline),
-            farewell: Farewell { due: farewell, left: &GOAWAY },
+            aside,
+            saying: &[],
             tally,
         }
     }
 
-    /// Says farewell when it is due and another frame has not begun; ready when
-    /// frames may go on.
+    /// Says what is due, unless another frame has begun; ready when frames may go on.
     fn bid(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let begun = self.farewell.left.len() < GOAWAY.len();
-        if !begun && (!self.farewell.due.load(Ordering::Relaxed) || !self.meter.is_between_frames()) {
-            return Poll::Ready(Ok(()));
+        if self.saying.is_empty() {
+            if self.aside.due.load(Ordering::Relaxed) == 0 || !self.meter.is_between_frames() {
+                return Poll::Ready(Ok(()));
+            }
+            self.saying = self.aside.next();
         }
-        while !self.farewell.left.is_empty() {
-            let left = self.farewell.left;
+        while !self.saying.is_empty() {
+            let left = self.saying;
             match ready!(self.io()?.poll_write(context, left)?) {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.farewell.left = &left[written..],
+                written => self.saying = &left[written..],
             }
         }
         Poll::Ready(Ok(()))
@@ -140,6 +176,7 @@ impl<T: Stream> AsyncRead for Metered<T> {
         if let Poll::Ready(Ok(())) = read {
             // A peer that has said its last waits for nothing.
             this.orderly &= into.filled().len() > before;
+            this.aside.heard.fetch_add(1, Ordering::Relaxed);
             let metered = this.meter.received(&into.filled()[before..], Instant::now);
             metered.map_err(|flood| {
                 this.orderly = false;

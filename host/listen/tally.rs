@@ -25,9 +25,11 @@ pub(super) enum Reason {
     ResetFlood,
     /// It took nothing of what it was sent.
     Stalled,
+    /// It was quiet, and did not say that it lives.
+    Vanished,
 }
 
-const REASONS: usize = Reason::Stalled as usize + 1;
+const REASONS: usize = Reason::Vanished as usize + 1;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -65,6 +67,7 @@ impl Tally {
             control_flood = of(Reason::ControlFlood),
             reset_flood = of(Reason::ResetFlood),
             stalled = of(Reason::Stalled),
+            vanished = of(Reason::Vanished),
             "peers were turned away, in all so far"
         );
     }
