@@ -54,6 +54,7 @@ fn keep_to(cores: &str) {
 
 /// What one kind of load came to.
 struct Figures {
+    per_second: f64,
     ns_a_call: f64,
     /// The idlest of the threads that did at least a tenth of the work, as a share of the busiest.
     evenness: f64,
@@ -71,14 +72,14 @@ async fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize
     let server = Server::start(kind, cores);
     let mut loads = connected(&server, connections).await;
     closed(&mut loads, streams, SPAN / 4).await;
-    let (before, threads) = (server.cpu_ns(), server.threads_ns());
+    let (before, threads, since) = (server.cpu_ns(), server.threads_ns(), Instant::now());
     let calls = closed(&mut loads, streams, SPAN).await as f64;
-    let spent = server.cpu_ns() - before;
+    let (spent, took) = (server.cpu_ns() - before, since.elapsed().as_secs_f64());
     let worked = server.threads_ns().into_iter().zip(threads).map(|(after, before)| after - before);
     let worked: Vec<f64> = worked.filter(|ns| *ns >= spent / 10.0).collect();
     let (least, most) =
         worked.iter().fold((f64::MAX, 0.0), |(least, most): (f64, f64), ns| (least.min(*ns), most.max(*ns)));
-    Figures { ns_a_call: spent / calls, evenness: least / most }
+    Figures { per_second: calls / took, ns_a_call: spent / calls, evenness: least / most }
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -108,26 +109,32 @@ fn layers() -> Part {
 }
 
 /// One core and two, against tonic's own server on as many. What a server can
-/// do is its cores over what a call costs it, as long as it keeps them all busy.
+/// do is its cores over what a call costs it; what it does with two that it
+/// shares with its client is told beside it.
 fn cores() -> Part {
     Box::pin(async {
-        println!("cores: calls a second and a core, medians of {ROUNDS}");
-        println!("{:24}{:>14}{:>14}{:>14}{:>10}", "", "one core", "two cores", "two / one", "evenness");
+        println!("cores: calls a second, medians of {ROUNDS}");
+        println!(
+            "{:20}{:>10}{:>12}{:>12}{:>8}{:>10}{:>12}",
+            "", "", "can on one", "can on two", "ratio", "evenness", "did on two"
+        );
         for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
-            let mut capacity = Vec::new();
-            for kind in [Kind::Tonic, Kind::HOSTED] {
-                let (mut ones, mut twos, mut even) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut can, mut did) = (Vec::new(), Vec::new());
+            for (server, kind) in [("tonic", Kind::Tonic), ("hosted", Kind::HOSTED)] {
+                let (mut ones, mut twos, mut evens, mut speeds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
                 for _ in 0..ROUNDS {
                     ones.push(1e9 / measure(kind, Some("0"), shape).await.ns_a_call);
                     let two = measure(kind, Some("0,1"), shape).await;
                     twos.push(2e9 / two.ns_a_call);
-                    even.push(two.evenness);
+                    evens.push(two.evenness);
+                    speeds.push(two.per_second);
                 }
-                let (one, two, even) = (median(ones), median(twos), median(even));
-                println!("{name:20}{:>14.0}{:>14.0}{:>14.2}{:>10.2}  {kind:?}", one, two, two / one, even);
-                capacity.push(two);
+                let (one, two, even, speed) = (median(ones), median(twos), median(evens), median(speeds));
+                println!("{name:20}{server:>10}{one:>12.0}{two:>12.0}{:>8.2}{even:>10.2}{speed:>12.0}", two / one);
+                can.push(two);
+                did.push(speed);
             }
-            println!("{name:20} hosted / tonic on two cores: {:.2}", capacity[1] / capacity[0]);
+            println!("{name:20}{:>10}{:>24.2}{:>30.2}", "hosted / tonic", can[1] / can[0], did[1] / did[0]);
         }
     })
 }

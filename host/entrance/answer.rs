@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,10 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::caller::{Caller, Places};
 use super::framing::Framing;
 use super::room::Budget;
 use super::{no_room, panicked};
@@ -23,30 +24,6 @@ use crate::host::generation::Hold;
 /// How many frames an answer may give without a pause before its bound is
 /// looked at all the same: one that never waits would never learn of its end.
 const UNBROKEN_FRAMES: u8 = 8;
-
-/// One of those being counted, until it drops.
-#[derive(Debug)]
-pub(crate) struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    /// Counts one more.
-    pub(crate) fn one(count: &Arc<AtomicUsize>) -> Counted {
-        count.fetch_add(1, Ordering::Relaxed);
-        Counted(count.clone())
-    }
-
-    /// Counts one more unless there are as many as there may be.
-    pub(crate) fn one_of(count: &Arc<AtomicUsize>, most: usize) -> Option<Counted> {
-        let counted = Counted::one(count);
-        (count.load(Ordering::Relaxed) <= most).then_some(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Whether a call waits for its peer to take what it wrote: the connection
 /// looks at this to tell a slow handler from a peer that reads nothing.
@@ -83,14 +60,14 @@ impl Progress {
 pub(super) struct Bound {
     at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    ending: Arc<CancellationToken>,
+    caller: Arc<Caller>,
     ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Bound {
     /// Bound by the host alone.
-    pub(super) fn new(ending: Arc<CancellationToken>) -> Bound {
-        Bound { at: None, timer: None, ending, ended: None }
+    pub(super) fn new(caller: Arc<Caller>) -> Bound {
+        Bound { at: None, timer: None, caller, ended: None }
     }
 
     /// Bound by a deadline too; one too far away to be told is none.
@@ -106,40 +83,32 @@ impl Bound {
                 return Poll::Ready(Status::deadline_exceeded("the deadline passed"));
             }
         }
-        let ended =
-            self.ended.get_or_insert_with(|| Box::pin(CancellationToken::clone(&self.ending).cancelled_owned()));
+        let ending = || Box::pin(self.caller.entrance().ending.clone().cancelled_owned());
+        let ended = self.ended.get_or_insert_with(ending);
         ended.as_mut().poll(context).map(|()| Status::unavailable("the host is stopping"))
     }
 }
 
 /// What a call has while it lasts; each gives back what it took when it drops.
-#[expect(dead_code, reason = "held, not read")]
 pub(super) struct Held {
-    /// Its place on its connection.
-    pub(super) in_flight: Counted,
-    /// Its places among all calls of mounted services.
-    pub(super) places: Option<Places>,
-    /// Its generation.
+    pub(super) places: Places,
+    /// Its generation, where it is a mounted service's.
     pub(super) hold: Option<Hold>,
 }
-
-/// A call's place among all, and among those that come from where it does.
-pub(super) type Places = (Counted, Option<Counted>);
 
 /// What a service's answer is held to.
 pub(super) struct Bounds {
     pub(super) framing: Framing,
-    /// Where what its client has not taken finds room, and how much there is.
-    pub(super) budget: Budget,
+    /// How many bytes clients may leave with the host, this one's and all others'.
     pub(super) most: u64,
 }
 
 impl Bounds {
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
+    fn pass(&mut self, frame: Frame<Bytes>, budget: &Budget) -> Result<Frame<Bytes>, Status> {
         match frame.into_data() {
             Ok(data) => {
                 self.framing.pass(&data)?;
-                self.budget.keep(data, self.most).map(Frame::data).ok_or_else(no_room)
+                budget.keep(data, self.most).map(Frame::data).ok_or_else(no_room)
             }
             Err(trailers) => Ok(trailers),
         }
@@ -150,7 +119,8 @@ impl Bounds {
 pub(crate) struct Answer {
     body: Body,
     /// Gone with the last byte, even where the body itself is kept.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
+    ended: bool,
     pub(super) bound: Bound,
     /// What it is held to, where it is a service's.
     pub(super) bounds: Option<Bounds>,
@@ -161,23 +131,14 @@ pub(crate) struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("ended", &self.held.is_none()).finish_non_exhaustive()
+        f.debug_struct("Answer").field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
 impl Answer {
-    /// One without a body yet.
-    pub(super) fn new(in_flight: Counted, bound: Bound, progress: Arc<Progress>) -> Answer {
-        let held = Some(Held { in_flight, places: None, hold: None });
-        Answer { body: Body::empty(), held, bound, bounds: None, progress, unbroken: 0 }
-    }
-
-    /// Holds its places and its generation until its end.
-    pub(super) fn hold(&mut self, places: Places, hold: Hold) {
-        if let Some(held) = &mut self.held {
-            held.places = Some(places);
-            held.hold = Some(hold);
-        }
+    /// One without a body yet, and with nothing held.
+    pub(super) fn new(bound: Bound, progress: Arc<Progress>) -> Answer {
+        Answer { body: Body::empty(), held: None, ended: false, bound, bounds: None, progress, unbroken: 0 }
     }
 
     pub(super) fn with(self, body: Body) -> Answer {
@@ -203,7 +164,7 @@ impl Answer {
                 self.bound.poll(context).map(|status| Some(Err(status)))
             }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(match &mut self.bounds {
-                Some(bounds) => bounds.pass(frame),
+                Some(bounds) => bounds.pass(frame, &self.bound.caller.entrance().budget),
                 None => Ok(frame),
             })),
             ended => ended,
@@ -217,7 +178,7 @@ impl http_body::Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if this.held.is_none() {
+        if this.ended {
             return Poll::Ready(None);
         }
         this.progress.advance(false);
@@ -229,12 +190,13 @@ impl http_body::Body for Answer {
         if last {
             this.body = Body::empty();
             this.held = None;
+            this.ended = true;
         }
         Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() || self.body.is_end_stream()
+        self.ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

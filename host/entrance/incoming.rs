@@ -2,6 +2,7 @@
 //! bounds, and honest about how it ended.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
+use super::caller::Caller;
 use super::framing::{Cardinality, Framing};
 use super::no_room;
-use super::room::{Budget, Room};
+use super::room::Room;
 
 /// What a body may take.
 pub(super) struct Bounds {
@@ -31,7 +33,7 @@ pub(super) struct Incoming<B> {
     framing: Framing,
     /// Where a message that comes in pieces finds room, how much there is, and
     /// what it has.
-    budget: Budget,
+    caller: Arc<Caller>,
     most: u64,
     room: Option<Room>,
     /// How long the one message of a call may take.
@@ -44,12 +46,12 @@ impl<B> Incoming<B> {
     /// A body of messages no larger than `largest`, or of one that is to come
     /// within `patience`; all bodies together make the host hold no more than
     /// `most` bytes of its budget.
-    pub(super) fn new(body: B, bounds: Bounds, budget: Budget) -> Incoming<B> {
+    pub(super) fn new(body: B, bounds: Bounds, caller: Arc<Caller>) -> Incoming<B> {
         let Bounds { cardinality, largest, patience, most } = bounds;
         Incoming {
             body,
             framing: Framing::new(cardinality, largest),
-            budget,
+            caller,
             most,
             room: None,
             patience: (cardinality == Cardinality::One).then_some(patience),
@@ -66,7 +68,7 @@ impl<B> Incoming<B> {
         if arriving != self.room.as_ref().map_or(0, Room::bytes) {
             self.room = None;
             if arriving > 0 {
-                self.room = Some(self.budget.room(arriving, self.most).ok_or_else(no_room)?);
+                self.room = Some(self.caller.entrance().budget.room(arriving, self.most).ok_or_else(no_room)?);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 //! ```
 
 mod answer;
+mod caller;
 mod deadline;
 pub(crate) mod framing;
 pub(crate) mod guard;
@@ -15,7 +16,6 @@ mod room;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,16 +37,18 @@ use super::generation::{Generation, Hold, Mounted};
 use super::health::Health;
 use super::mount::{Request, Response};
 use super::reflection::Reflection;
-use super::{HEALTH, Host, Peer, REFLECTION, REFLECTION_ALPHA};
-use crate::config::{Limits, Serves};
+use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
+use crate::config::Serves;
 use crate::proto::health::health_server::HealthServer;
-use answer::{Bound, Bounds, Places};
+use answer::{Bound, Bounds, Held};
+use caller::Places;
 use framing::{Cardinality, Framing};
 use guard::admit;
 use incoming::Incoming;
 use room::Budget;
 
-pub(super) use answer::{Answer, Counted, Progress};
+pub(super) use answer::{Answer, Progress};
+pub(super) use caller::Caller;
 
 /// What a client that is turned away for load is asked to wait.
 const PUSHBACK_MS: &str = "100";
@@ -65,30 +67,17 @@ struct Inner {
     health: HealthServer<Health>,
     reflection: ServerReflectionServer<Reflection>,
     /// Calls in flight on every connection, the host's own services left out.
-    calls: Arc<AtomicUsize>,
+    calls: AtomicUsize,
     /// What they make the host hold on to.
     budget: Budget,
-    /// Told when open calls are to end. Behind an `Arc` of its own because a
-    /// token takes a lock to be cloned.
-    ending: Arc<CancellationToken>,
+    /// Told when open calls are to end.
+    ending: CancellationToken,
 }
 
 impl std::fmt::Debug for Entrance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Entrance")
     }
-}
-
-/// One connection, as the entrance knows those who call on it.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) peer: Peer,
-    /// What is to be had where it came in.
-    pub(super) serves: Serves,
-    /// Its calls in flight, of any service.
-    pub(super) calls: Arc<AtomicUsize>,
-    /// Calls of mounted services in flight from its address, where it has one.
-    pub(super) from_there: Option<Arc<AtomicUsize>>,
 }
 
 /// Where a call goes, and what it may take.
@@ -115,9 +104,9 @@ impl Entrance {
             health: HealthServer::new(Health::new(current.clone(), phase.clone())),
             reflection: ServerReflectionServer::new(Reflection::new(current.clone(), phase)),
             current,
-            calls: Arc::default(),
+            calls: AtomicUsize::new(0),
             budget: Budget::default(),
-            ending: Arc::new(ending),
+            ending,
         }))
     }
 
@@ -130,7 +119,25 @@ impl Entrance {
     ///
     /// All that is to be found out about a call is found out here and now, so
     /// that what waits is small: futures are moved more than once on their way.
-    pub(super) fn call<B>(&self, mut request: http::Request<B>, caller: &Caller, progress: Arc<Progress>) -> Call
+    fn call<B>(&self, request: http::Request<B>, caller: &Arc<Caller>, progress: Arc<Progress>) -> Call
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let mut held = Held { places: Places::on(caller), hold: None };
+        let mut answer = Answer::new(Bound::new(caller.clone()), progress);
+        let work = self.work(request, caller, &mut held, &mut answer);
+        answer.held = Some(held);
+        Call { work, answer: Some(answer) }
+    }
+
+    /// What answers a call: its service, or a refusal; `None` if the service panics.
+    fn work<B>(
+        &self,
+        mut request: http::Request<B>,
+        caller: &Arc<Caller>,
+        held: &mut Held,
+        answer: &mut Answer,
+    ) -> Option<Work>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -138,60 +145,40 @@ impl Entrance {
         let hold = Hold::new(self.current());
         let generation = hold.generation();
         let limits = &generation.document.shape.limits;
-        let in_flight = Counted::one(&caller.calls);
-        let mut answer = Answer::new(in_flight, Bound::new(self.0.ending.clone()), progress);
         let admitted = match admit(&request) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 // HTTP's own faults may be in what is still to come.
                 let rest = tokio::time::timeout(limits.unary_message.0, drain(request.into_body()));
-                let refused = async move {
+                return Some(Box::pin(async move {
                     let _ = rest.await;
                     refusal.into_response()
-                };
-                return Call { work: Some(Box::pin(refused)), answer: Some(answer) };
+                }));
             }
         };
         let (service, method) = admitted.names();
         let Way { to, cardinality, largest, cap } = match find(generation, caller.serves, service, method) {
             Ok(way) => way,
-            Err(status) => return Call::refused(status, answer),
+            Err(status) => return refused(status),
         };
-        let places = match to {
-            To::Mounted(_) => match self.places(caller, limits) {
-                Ok(places) => Some(places),
-                Err(status) => return Call::refused(status, answer),
-            },
-            To::Health | To::Reflection => None,
-        };
+        let mounted = matches!(to, To::Mounted(_));
+        if mounted && let Err(status) = held.places.among_all(limits) {
+            return refused(status);
+        }
         if admitted.timeout == Some(Duration::ZERO) {
-            return Call::refused(Status::deadline_exceeded("the deadline had passed when the call came"), answer);
+            return refused(Status::deadline_exceeded("the deadline had passed when the call came"));
         }
         answer.bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
-        let (budget, most) = (self.0.budget.clone(), limits.buffered.0);
-        answer.bounds = Some(Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), budget, most });
+        let most = limits.buffered.0;
+        answer.bounds = Some(Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), most });
         let bounds = incoming::Bounds { cardinality, largest, patience: limits.unary_message.0, most };
         request.extensions_mut().insert(caller.peer.clone());
-        let request = request.map(|body| Body::new(Incoming::new(body, bounds, self.0.budget.clone())));
+        let request = request.map(|body| Body::new(Incoming::new(body, bounds, caller.clone())));
         let work = self.hand_over(to, method, request);
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
-        if let Some(places) = places {
-            answer.hold(places, hold);
-        }
-        Call { work, answer: Some(answer) }
-    }
-
-    /// A place for one call more, if there is one.
-    fn places(&self, caller: &Caller, limits: &Limits) -> Result<Places, Status> {
-        let among = |count, most: NonZeroU32| Counted::one_of(count, most.get() as usize);
-        let all =
-            among(&self.0.calls, limits.calls).ok_or_else(|| overloaded("the host has as many calls as it takes"))?;
-        let own = caller.from_there.as_ref().map(|count| {
-            among(count, limits.calls_per_ip)
-                .ok_or_else(|| overloaded("the host has as many calls from this address as it takes"))
-        });
-        Ok((all, own.transpose()?))
+        held.hold = mounted.then_some(hold);
+        work
     }
 
     /// Asks the service; `None` if it panics.
@@ -217,6 +204,10 @@ impl Entrance {
 
 type Work = Pin<Box<dyn Future<Output = Response> + Send>>;
 
+fn refused(status: Status) -> Option<Work> {
+    Some(Box::pin(std::future::ready(status.into_http())))
+}
+
 /// One call until its answer begins.
 pub(crate) struct Call {
     /// `None` where the service has panicked.
@@ -232,10 +223,6 @@ impl std::fmt::Debug for Call {
 }
 
 impl Call {
-    fn refused(status: Status, answer: Answer) -> Call {
-        Call { work: Some(Box::pin(std::future::ready(status.into_http()))), answer: Some(answer) }
-    }
-
     /// What the service answers, or the status that takes its place. A handler
     /// that panics fails its call, and only that.
     fn worked(&mut self, context: &mut Context<'_>) -> Poll<Response> {

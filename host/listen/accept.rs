@@ -78,13 +78,7 @@ impl Accepting {
         let Some((runtime, place)) = self.workers.deal() else { return };
         let Ok(stream) = stream.leave() else { return };
         let visit = Visit {
-            entrance: self.entrance.clone(),
-            caller: Caller {
-                peer: Peer::new(peer, []),
-                serves: listener.serves,
-                calls: Arc::default(),
-                from_there: admitted.calls.clone(),
-            },
+            caller: Caller::new(self.entrance.clone(), Peer::new(peer, []), listener.serves, admitted.calls.clone()),
             tally: self.tally.clone(),
             limits: limits.clone(),
             deadline: Instant::now() + limits.handshake.0,
@@ -119,7 +113,7 @@ async fn encrypted(stream: impl metered::Stream, encryption: Arc<ServerConfig>, 
     match shaken {
         Ok(Ok(stream)) => {
             let peer = Peer::new(visit.caller.peer.address(), tls::certificates(&stream));
-            serve(stream, Visit { caller: Caller { peer, ..visit.caller }, ..visit }).await;
+            serve(stream, Visit { caller: visit.caller.known_as(peer), ..visit }).await;
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

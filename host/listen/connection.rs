@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use super::metered::{Aside, Metered, Stream};
 use super::tally::{Reason, Tally};
 use crate::config::Limits;
-use crate::host::Entrance;
 use crate::host::entrance::{Caller, Progress};
 
 /// h2 charges a small DATA frame 256 bytes against half the *connection*
@@ -49,7 +48,6 @@ const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// A connection as it was taken in.
 pub(super) struct Visit {
-    pub(super) entrance: Entrance,
     pub(super) caller: Caller,
     pub(super) tally: Tally,
     pub(super) limits: Limits,
@@ -60,16 +58,16 @@ pub(super) struct Visit {
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, visit: Visit) {
-    let Visit { entrance, caller, tally, limits, deadline, stop } = visit;
+    let Visit { caller, tally, limits, deadline, stop } = visit;
     let since = Instant::now();
-    let (calls, begun) = (caller.calls.clone(), Arc::new(AtomicUsize::new(0)));
+    let (caller, begun) = (Arc::new(caller), Arc::new(AtomicUsize::new(0)));
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
-    let (next, beginning) = (executor.next.clone(), begun.clone());
+    let (next, beginning, calling) = (executor.next.clone(), begun.clone(), caller.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         beginning.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        entrance.call(request, &caller, progress)
+        Caller::call(&calling, request, progress)
     });
     let aside = Arc::new(Aside::default());
     let io = Metered::new(stream, limits.handshake.0, deadline, aside.clone(), tally.clone());
@@ -90,7 +88,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
             // How long calls may take is the drain's to say.
             () = stop.cancelled() => Some(None),
             () = sleep(jittered(limits.age.0)) => Some(Some(limits.age_grace.0)),
-            () = quiet(&calls, &begun, limits.idle.0) => Some(None),
+            () = quiet(&caller, &begun, limits.idle.0) => Some(None),
             () = vanished(&aside, &limits) => None,
         }
     };
@@ -113,7 +111,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     }
     tokio::select! {
         ended = connection => tell(ended),
-        () = quiet(&calls, &begun, FAREWELL) => {}
+        () = quiet(&caller, &begun, FAREWELL) => {}
         () = expired(grace) => {}
     }
 }
@@ -134,11 +132,11 @@ async fn first_call(begun: &AtomicUsize, since: Instant) {
 }
 
 /// A connection has had no calls for so long, not even ones too short to be seen.
-async fn quiet(calls: &AtomicUsize, begun: &AtomicUsize, long: Duration) {
+async fn quiet(caller: &Caller, begun: &AtomicUsize, long: Duration) {
     let mut quiet = (begun.load(Ordering::Relaxed), Instant::now());
     loop {
         let now = begun.load(Ordering::Relaxed);
-        if calls.load(Ordering::Relaxed) > 0 || now != quiet.0 {
+        if caller.calls() > 0 || now != quiet.0 {
             quiet = (now, Instant::now());
         } else if quiet.1.elapsed() >= long {
             return;

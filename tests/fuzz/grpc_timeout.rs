@@ -22,7 +22,7 @@ fn read(value: &[u8]) -> Option<u128> {
         _ => return None,
     };
     let digits = text.strip_suffix(unit)?;
-    let is_value = (1..=8).contains(&digits.len()) && digits.chars().all(|c| ('0'..='9').contains(&c));
+    let is_value = (1..=8).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
     is_value.then(|| digits.parse::<u128>().expect("eight digits are a number") * nanos)
 }
 

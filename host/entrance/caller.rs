@@ -1,0 +1,114 @@
+//! Who calls: a connection as its calls know it, and their places.
+//!
+//! Whatever all connections share is dear to touch from several cores, if only
+//! to count who holds it. So calls hold their connection, which stays on one
+//! core, and the connection holds the rest; shared counts are touched twice a
+//! call.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tonic::Status;
+
+use super::{Call, Entrance, Inner, Progress, overloaded};
+use crate::config::{Limits, Serves};
+use crate::host::Peer;
+
+/// One connection.
+#[derive(Debug)]
+pub(in crate::host) struct Caller {
+    entrance: Entrance,
+    pub(in crate::host) peer: Peer,
+    /// What is to be had where it came in.
+    pub(super) serves: Serves,
+    /// Its calls in flight, of any service.
+    calls: AtomicUsize,
+    /// Calls of mounted services in flight from its address, where it has one.
+    from_there: Option<Arc<AtomicUsize>>,
+}
+
+impl Caller {
+    pub(in crate::host) fn new(
+        entrance: Entrance,
+        peer: Peer,
+        serves: Serves,
+        from_there: Option<Arc<AtomicUsize>>,
+    ) -> Caller {
+        Caller { entrance, peer, serves, calls: AtomicUsize::new(0), from_there }
+    }
+
+    /// The same, who has shown who it is.
+    pub(in crate::host) fn known_as(self, peer: Peer) -> Caller {
+        Caller { peer, ..self }
+    }
+
+    /// How many of its calls are in flight.
+    pub(in crate::host) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Lets one of its calls in; `progress` follows the answer.
+    pub(in crate::host) fn call<B>(caller: &Arc<Caller>, request: http::Request<B>, progress: Arc<Progress>) -> Call
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        caller.entrance.call(request, caller, progress)
+    }
+
+    pub(super) fn entrance(&self) -> &Inner {
+        &self.entrance.0
+    }
+}
+
+/// A call's places: on its connection, and for a mounted service's among all
+/// and among those from its address. Given back when this drops.
+#[derive(Debug)]
+pub(super) struct Places {
+    caller: Arc<Caller>,
+    mounted: bool,
+}
+
+impl Places {
+    /// A place on its connection, which HTTP/2 has seen to.
+    pub(super) fn on(caller: &Arc<Caller>) -> Places {
+        caller.calls.fetch_add(1, Ordering::Relaxed);
+        Places { caller: caller.clone(), mounted: false }
+    }
+
+    /// And among the calls of mounted services, if there is one.
+    pub(super) fn among_all(&mut self, limits: &Limits) -> Result<(), Status> {
+        let calls = &self.caller.entrance().calls;
+        if !taken(calls, limits.calls) {
+            return Err(overloaded("the host has as many calls as it takes"));
+        }
+        if self.caller.from_there.as_ref().is_some_and(|own| !taken(own, limits.calls_per_ip)) {
+            calls.fetch_sub(1, Ordering::Relaxed);
+            return Err(overloaded("the host has as many calls from this address as it takes"));
+        }
+        self.mounted = true;
+        Ok(())
+    }
+}
+
+/// Counts one more unless there are as many as there may be.
+fn taken(count: &AtomicUsize, most: NonZeroU32) -> bool {
+    let free = count.fetch_add(1, Ordering::Relaxed) < most.get() as usize;
+    if !free {
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+    free
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.caller.calls.fetch_sub(1, Ordering::Relaxed);
+        if self.mounted {
+            self.caller.entrance().calls.fetch_sub(1, Ordering::Relaxed);
+            if let Some(own) = &self.caller.from_there {
+                own.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
