@@ -13,10 +13,12 @@ mod load;
 mod servers;
 
 use std::process::{Command, ExitCode};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use load::{Ended, Load, closed};
 use servers::{Kind, Server};
+use tokio::runtime::Runtime;
 
 const ROUNDS: usize = 5;
 /// How long one figure is measured.
@@ -34,16 +36,13 @@ fn main() -> ExitCode {
         return code;
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for (name, part) in [("layers", layers as fn() -> _), ("cores", cores), ("overload", overload)] {
+    for (name, part) in [("layers", layers as fn()), ("cores", cores), ("overload", overload)] {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
-            runtime.block_on(part());
+            part();
         }
     }
     ExitCode::SUCCESS
 }
-
-type Part = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 /// Keeps this process to some cores.
 fn keep_to(cores: &str) {
@@ -68,18 +67,35 @@ async fn connected(server: &Server, count: usize) -> Vec<Load> {
     loads
 }
 
-async fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize, usize)) -> Figures {
+/// So many threads of this process load a server, each with its share of the connections.
+fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize, usize), threads: usize) -> Figures {
     let server = Server::start(kind, cores);
-    let mut loads = connected(&server, connections).await;
-    closed(&mut loads, streams, SPAN / 4).await;
-    let (before, threads, since) = (server.cpu_ns(), server.threads_ns(), Instant::now());
-    let calls = closed(&mut loads, streams, SPAN).await as f64;
+    let ready = Barrier::new(threads + 1);
+    let load = || {
+        runtime().block_on(async {
+            let mut loads = connected(&server, connections / threads).await;
+            closed(&mut loads, streams, SPAN / 4).await;
+            ready.wait();
+            closed(&mut loads, streams, SPAN).await
+        })
+    };
+    let (before, worked_before, since, calls) = std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..threads).map(|_| scope.spawn(load)).collect();
+        ready.wait();
+        let (before, worked, since) = (server.cpu_ns(), server.threads_ns(), Instant::now());
+        let calls: u64 = loads.into_iter().map(|load| load.join().expect("a load")).sum();
+        (before, worked, since, calls as f64)
+    });
     let (spent, took) = (server.cpu_ns() - before, since.elapsed().as_secs_f64());
-    let worked = server.threads_ns().into_iter().zip(threads).map(|(after, before)| after - before);
+    let worked = server.threads_ns().into_iter().zip(worked_before).map(|(after, before)| after - before);
     let worked: Vec<f64> = worked.filter(|ns| *ns >= spent / 10.0).collect();
-    let (least, most) =
-        worked.iter().fold((f64::MAX, 0.0), |(least, most): (f64, f64), ns| (least.min(*ns), most.max(*ns)));
+    let least = worked.iter().copied().fold(f64::MAX, f64::min);
+    let most = worked.iter().copied().fold(0.0, f64::max);
     Figures { per_second: calls / took, ns_a_call: spent / calls, evenness: least / most }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -88,88 +104,83 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// The host's layers: one thread, one core, the same handler.
-fn layers() -> Part {
-    Box::pin(async {
-        println!("layers: server CPU, ns a call, on one core; medians of {ROUNDS} pairs");
-        println!("{:34}{:>10}{:>10}{:>8}", "", "tonic", "hosted", "ratio");
-        keep_to("1");
-        for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
-            let (mut theirs, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-            for _ in 0..ROUNDS {
-                let tonic = measure(Kind::TonicOneThread, Some("0"), shape).await.ns_a_call;
-                let hosted = measure(Kind::HOSTED, Some("0"), shape).await.ns_a_call;
-                theirs.push(tonic);
-                ours.push(hosted);
-                ratios.push(hosted / tonic);
-            }
-            println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
+fn layers() {
+    println!("layers: server CPU, ns a call, on one core; medians of {ROUNDS} pairs");
+    println!("{:34}{:>10}{:>10}{:>8}", "", "tonic", "hosted", "ratio");
+    keep_to("1");
+    for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+        let (mut theirs, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let tonic = measure(Kind::TonicOneThread, Some("0"), shape, 1).ns_a_call;
+            let hosted = measure(Kind::HOSTED, Some("0"), shape, 1).ns_a_call;
+            theirs.push(tonic);
+            ours.push(hosted);
+            ratios.push(hosted / tonic);
         }
-        keep_to("0,1");
-    })
+        println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
+    }
+    keep_to("0,1");
 }
 
 /// One core and two, against tonic's own server on as many. What a server can
 /// do is its cores over what a call costs it; what it does with two that it
 /// shares with its client is told beside it.
-fn cores() -> Part {
-    Box::pin(async {
-        println!("cores: calls a second, medians of {ROUNDS}");
-        println!(
-            "{:20}{:>10}{:>12}{:>12}{:>8}{:>10}{:>12}",
-            "", "", "can on one", "can on two", "ratio", "evenness", "did on two"
-        );
-        for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
-            let (mut can, mut did) = (Vec::new(), Vec::new());
-            for (server, kind) in [("tonic", Kind::Tonic), ("hosted", Kind::HOSTED)] {
-                let (mut ones, mut twos, mut evens, mut speeds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-                for _ in 0..ROUNDS {
-                    ones.push(1e9 / measure(kind, Some("0"), shape).await.ns_a_call);
-                    let two = measure(kind, Some("0,1"), shape).await;
-                    twos.push(2e9 / two.ns_a_call);
-                    evens.push(two.evenness);
-                    speeds.push(two.per_second);
-                }
-                let (one, two, even, speed) = (median(ones), median(twos), median(evens), median(speeds));
-                println!("{name:20}{server:>10}{one:>12.0}{two:>12.0}{:>8.2}{even:>10.2}{speed:>12.0}", two / one);
-                can.push(two);
-                did.push(speed);
+fn cores() {
+    println!("cores: calls a second, medians of {ROUNDS}");
+    println!(
+        "{:20}{:>10}{:>12}{:>12}{:>8}{:>10}{:>12}",
+        "", "", "can on one", "can on two", "ratio", "evenness", "did on two"
+    );
+    for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+        let (mut can, mut did) = (Vec::new(), Vec::new());
+        for (server, kind) in [("tonic", Kind::Tonic), ("hosted", Kind::HOSTED)] {
+            let (mut ones, mut twos, mut evens, mut speeds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                ones.push(1e9 / measure(kind, Some("0"), shape, 1).ns_a_call);
+                let two = measure(kind, Some("0,1"), shape, 2);
+                twos.push(2e9 / two.ns_a_call);
+                evens.push(two.evenness);
+                speeds.push(two.per_second);
             }
-            println!("{name:20}{:>10}{:>24.2}{:>30.2}", "hosted / tonic", can[1] / can[0], did[1] / did[0]);
+            let (one, two, even, speed) = (median(ones), median(twos), median(evens), median(speeds));
+            println!("{name:20}{server:>10}{one:>12.0}{two:>12.0}{:>8.2}{even:>10.2}{speed:>12.0}", two / one);
+            can.push(two);
+            did.push(speed);
         }
-    })
+        println!("{name:20}{:>10}{:>24.2}{:>30.2}", "hosted / tonic", can[1] / can[0], did[1] / did[0]);
+    }
 }
 
 /// Five times what can be done, whether or not anything of it is answered.
-fn overload() -> Part {
-    Box::pin(async {
-        println!("overload: calls arrive at their own pace, on 64 connections");
-        println!(
-            "{:24}{:>10}{:>12}{:>12}{:>10}{:>12}{:>12}",
-            "", "offered/s", "answered/s", "of peak", "refused/s", "median ms", "p99 ms"
-        );
-        let guests = [("10 ms of waiting", 10, 0, 64), ("1 ms of work", 0, 1_000, 8), ("200 us of work", 0, 200, 8)];
-        keep_to("1");
-        for (name, waits_ms, works_us, calls) in guests {
-            let server = Server::start(Kind::Hosted { waits_ms, works_us, calls }, Some("0"));
+fn overload() {
+    println!("overload: calls arrive at their own pace, on 64 connections");
+    println!(
+        "{:24}{:>10}{:>12}{:>12}{:>10}{:>12}{:>12}",
+        "", "offered/s", "answered/s", "of peak", "refused/s", "median ms", "p99 ms"
+    );
+    let guests = [("10 ms of waiting", 10, 0, 64), ("1 ms of work", 0, 1_000, 8), ("200 us of work", 0, 200, 8)];
+    keep_to("1");
+    for (name, waits_ms, works_us, calls) in guests {
+        let server = Server::start(Kind::Hosted { waits_ms, works_us, calls }, Some("0"));
+        let (peak, told) = runtime().block_on(async {
             // As many as there are places: nothing is refused, and none is empty.
             let mut few = connected(&server, 8).await;
             let since = Instant::now();
             let peak = closed(&mut few, calls as usize / 8, SPAN).await as f64 / since.elapsed().as_secs_f64();
             drop(few);
-            let loads = connected(&server, 64).await;
-            let told = open(loads, peak * 5.0, SPAN * 2).await;
-            println!(
-                "{name:24}{:>10.0}{:>12.0}{:>12.3}{:>10.0}{:>12.2}{:>12.2}",
-                told.offered,
-                told.answered,
-                told.answered / peak,
-                told.refused,
-                told.median_ms,
-                told.p99_ms
-            );
-        }
-        keep_to("0,1");
-    })
+            (peak, open(connected(&server, 64).await, peak * 5.0, SPAN * 2).await)
+        });
+        println!(
+            "{name:24}{:>10.0}{:>12.0}{:>12.3}{:>10.0}{:>12.2}{:>12.2}",
+            told.offered,
+            told.answered,
+            told.answered / peak,
+            told.refused,
+            told.median_ms,
+            told.p99_ms
+        );
+    }
+    keep_to("0,1");
 }
 
 /// What became of calls that arrived at their own pace.

@@ -93,7 +93,7 @@ impl Bound {
 pub(super) struct Held {
     pub(super) places: Places,
     /// Its generation, where it is a mounted service's.
-    pub(super) hold: Option<Hold>,
+    pub(super) hold: Option<Arc<Hold>>,
 }
 
 /// What a service's answer is held to.

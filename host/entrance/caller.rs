@@ -6,20 +6,23 @@
 //! call.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tonic::Status;
 
 use super::{Call, Entrance, Inner, Progress, overloaded};
 use crate::config::{Limits, Serves};
 use crate::host::Peer;
+use crate::host::generation::{Generation, Hold};
 
 /// One connection.
 #[derive(Debug)]
 pub(in crate::host) struct Caller {
     entrance: Entrance,
+    entered: Mutex<Entered>,
     pub(in crate::host) peer: Peer,
     /// What is to be had where it came in.
     pub(super) serves: Serves,
@@ -36,7 +39,23 @@ impl Caller {
         serves: Serves,
         from_there: Option<Arc<AtomicUsize>>,
     ) -> Caller {
-        Caller { entrance, peer, serves, calls: AtomicUsize::new(0), from_there }
+        let entered = Mutex::new(Entered { current: entrance.0.current.clone(), hold: Weak::new() });
+        Caller { entrance, entered, peer, serves, calls: AtomicUsize::new(0), from_there }
+    }
+
+    /// The generation that a call enters now.
+    pub(super) fn enter(&self) -> Arc<Hold> {
+        let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where the host is gone, so is its last word.
+        let changed = entered.current.has_changed().unwrap_or(false);
+        match entered.hold.upgrade().filter(|_| !changed) {
+            Some(hold) => hold,
+            None => {
+                let hold = Arc::new(Hold::new(entered.current.borrow_and_update().clone()));
+                entered.hold = Arc::downgrade(&hold);
+                hold
+            }
+        }
     }
 
     /// The same, who has shown who it is.
@@ -60,6 +79,14 @@ impl Caller {
     pub(super) fn entrance(&self) -> &Inner {
         &self.entrance.0
     }
+}
+
+/// The generation that calls of a connection enter, held by those that are in
+/// flight, and by none other: a quiet connection keeps nothing alive.
+#[derive(Debug)]
+struct Entered {
+    current: watch::Receiver<Arc<Generation>>,
+    hold: Weak<Hold>,
 }
 
 /// A call's places: on its connection, and for a mounted service's among all

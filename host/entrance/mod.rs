@@ -33,7 +33,7 @@ use tonic::metadata::MetadataValue;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 use tower_service::Service as _;
 
-use super::generation::{Generation, Hold, Mounted};
+use super::generation::{Generation, Mounted};
 use super::health::Health;
 use super::mount::{Request, Response};
 use super::reflection::Reflection;
@@ -142,7 +142,7 @@ impl Entrance {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let arrived = Instant::now();
-        let hold = Hold::new(self.current());
+        let hold = caller.enter();
         let generation = hold.generation();
         let limits = &generation.document.shape.limits;
         let admitted = match admit(&request) {
