@@ -4,6 +4,7 @@
 mod descriptors;
 mod hyper_h2;
 mod tonic_codec;
+mod tonic_server;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
