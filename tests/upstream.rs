@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod hyper_h2;
+mod others;
 mod tonic_codec;
 mod tonic_server;
 
