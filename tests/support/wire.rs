@@ -132,6 +132,14 @@ pub fn reason((kind, .., payload): &Frame) -> u32 {
     u32::from_be_bytes(payload[at..at + 4].try_into().unwrap())
 }
 
+/// How many streams may be open, as SETTINGS has it.
+pub const MAX_CONCURRENT_STREAMS: u8 = 3;
+
+/// Whether a SETTINGS frame sets this.
+pub fn has_setting(payload: &[u8], number: u8) -> bool {
+    payload.chunks(6).any(|setting| setting[..2] == [0, number])
+}
+
 /// One frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = ((payload.len() as u32) << 8 | u32::from(kind)).to_be_bytes().to_vec();
