@@ -31,7 +31,7 @@ const STREAM_WINDOW_BYTES: u32 = 65_535;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// What is buffered of one answer that its client does not read.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// `None` means no limit to hyper, so these two are always set.
+/// Always set: to hyper, `None` means no limit for the first, and its own for the second.
 const LOCAL_ERROR_RESETS: usize = 1024;
 const PENDING_RESETS: usize = 20;
 /// How long calls are met as ever that a peer may have sent before it learned
