@@ -1,8 +1,11 @@
 //! The command line: what an operator types, and what comes back.
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 wrong usage, 78 the
-//! configuration is at fault; `probe` has those of `grpc_health_probe`.
+//! configuration is at fault; `probe` has those of `grpc_health_probe`, and the
+//! other clients' verbs the same: 2 where nothing was called, 3 where the call
+//! failed.
 
+mod client;
 mod describe;
 mod logging;
 mod manager;
@@ -60,6 +63,12 @@ enum Verb {
     Schema,
     /// Ask a host how it is: exit 0 if SERVING, 2 if unreachable, 3 if the call failed, 4 if not SERVING.
     Probe(probe::Probe),
+    /// List a host's services, or a service's methods, by its reflection.
+    List(client::List),
+    /// Describe a host's service, method, message or enum, by its reflection.
+    Describe(client::Describe),
+    /// Call a host's method with JSON, by its reflection: exit 0 if OK, 2 if nothing was called, 3 if the call failed.
+    Call(client::Call),
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +109,9 @@ pub fn main(registry: Registry) -> ExitCode {
             Verb::Kinds { name } => describe::kinds(&registry, name.as_deref()),
             Verb::Schema => schema::schema(&registry),
             Verb::Probe(probe) => probe.run().await,
+            Verb::List(list) => list.run().await,
+            Verb::Describe(describe) => describe.run().await,
+            Verb::Call(call) => call.run().await,
         }
     });
     // Whatever still runs was given its time; it does not hold the exit up.
