@@ -1,7 +1,10 @@
-//! Calls to a host that is not ours: tonic's own server, with tonic's own
-//! reflection, which knows v1alpha alone here and tells one file an answer.
+//! Calls to hosts that are not ours: tonic's own server, with tonic's own
+//! reflection, which knows v1alpha alone here and tells one file an answer; and
+//! Python's, with its own.
 
+use std::io::{BufRead as _, BufReader};
 use std::pin::Pin;
+use std::process::Stdio;
 
 use futures_util::Stream;
 use ostler::proto::DESCRIPTORS;
@@ -14,7 +17,8 @@ use tonic::transport::server::{Router, TcpIncoming};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{LONDON, call, client, failure, has};
-use crate::support::stdout;
+use crate::support::tools::{script, tool};
+use crate::support::{stdout, wait};
 
 /// Says what it was told in metadata, and fails where that says so.
 pub struct Other;
@@ -125,4 +129,25 @@ async fn details_are_told_by_the_types_that_somebody_knows() {
                     grpc.health.v1.HealthCheckRequest: {\"service\":\"s\"}\n\
                     no.such.Detail: 3 bytes of a type that the host does not describe\n";
     assert_eq!(told, expected);
+}
+
+#[test]
+fn python_s_server_is_understood() {
+    let Some(python) = tool("PYTHON") else { return };
+    let mut server =
+        script(python, "python/serve.py", &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let address = address.trim();
+    has(&stdout(&client("list", address, &[])), &["grpc.health.v1.Health\n"]);
+    has(
+        &stdout(&client("describe", address, &["grpc.health.v1.Health"])),
+        &["rpc Check(grpc.health.v1.HealthCheckRequest)"],
+    );
+    let check =
+        |service: &str| call(address, &["grpc.health.v1.Health/Check", &format!("{{\"service\": \"{service}\"}}")]);
+    assert_eq!(stdout(&check("known")), "{\"status\":\"SERVING\"}\n");
+    has(&failure(3, &check("unknown")), &["error: NOT_FOUND"]);
+    drop(server.stdin.take());
+    assert!(wait(&mut server).success());
 }

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use ostler::proto::DESCRIPTORS;
 use ostler::proto::routeguide::route_guide_server::RouteGuideServer;
 use prost::Message as _;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Question;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answer;
@@ -120,6 +120,16 @@ async fn a_type_that_only_the_answer_names_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_any_that_holds_nothing_is_left_out() {
+    let mut file = route_guide();
+    file.dependency.push("google/protobuf/any.proto".to_owned());
+    let feature = file.message_type.iter_mut().find(|message| message.name() == "Feature").unwrap();
+    feature.field[1].type_name = Some(".google.protobuf.Any".to_owned());
+    let address = with(file.encode_to_vec(), Vec::new());
+    assert_eq!(stdout(&call(&address, &[GET, "{}", "-H", "x-name: n"])), "{\"name\":\"n\"}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_only_options_need_may_be_missing_and_one_that_types_need_may_not() {
     let mut file = route_guide();
     file.dependency.push("validate/validate.proto".to_owned());
@@ -177,6 +187,38 @@ async fn what_makes_no_sense_is_an_error() {
     let mute = strange(|_| None);
     let output = ostler(&["list", "--address", &mute, "--timeout", "300ms"]);
     has(&failure(3, &output), &["DEADLINE_EXCEEDED: the host did not describe itself within 300ms"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn well_known_types_that_are_not_as_known_are_an_error() {
+    let field = |name: &str, kind: i32| FieldDescriptorProto {
+        name: Some(name.to_owned()),
+        number: Some(1),
+        r#type: Some(kind),
+        ..Default::default()
+    };
+    for (name, field) in [
+        ("Struct", field("fields", 12)),
+        ("Value", field("odd", 9)),
+        ("ListValue", field("values", 9)),
+        ("Timestamp", field("seconds", 9)),
+        ("BoolValue", field("other", 9)),
+        ("Any", field("value", 9)),
+    ] {
+        let mut file = route_guide();
+        file.dependency.push("known.proto".to_owned());
+        file.service[0].method[0].output_type = Some(format!(".google.protobuf.{name}"));
+        let message = DescriptorProto { name: Some(name.to_owned()), field: vec![field], ..Default::default() };
+        let known = FileDescriptorProto {
+            name: Some("known.proto".to_owned()),
+            package: Some("google.protobuf".to_owned()),
+            message_type: vec![message],
+            ..Default::default()
+        };
+        let address = with(file.encode_to_vec(), vec![known]);
+        let output = call(&address, &[GET, "{\"latitude\": 1}", "-H", "x-name: n"]);
+        has(&failure(3, &output), &["error: "]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

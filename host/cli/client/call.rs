@@ -50,7 +50,7 @@ pub(in crate::host::cli) struct Call {
 
 impl Call {
     pub(in crate::host::cli) async fn run(self) -> ExitCode {
-        finish(self.call().await)
+        finish(self.call()).await
     }
 
     async fn call(self) -> Result<(), Failure> {

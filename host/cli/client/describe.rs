@@ -27,7 +27,7 @@ pub(in crate::host::cli) struct List {
 
 impl List {
     pub(in crate::host::cli) async fn run(self) -> ExitCode {
-        finish(self.list().await)
+        finish(self.list()).await
     }
 
     async fn list(self) -> Result<(), Failure> {
@@ -57,7 +57,7 @@ pub(in crate::host::cli) struct Describe {
 
 impl Describe {
     pub(in crate::host::cli) async fn run(self) -> ExitCode {
-        finish(self.describe().await)
+        finish(self.describe()).await
     }
 
     async fn describe(self) -> Result<(), Failure> {

@@ -19,7 +19,10 @@ mod reflection;
 mod schema;
 mod target;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+
+use futures_util::FutureExt as _;
 
 pub(super) use call::Call;
 pub(super) use describe::{Describe, List};
@@ -48,9 +51,13 @@ impl From<Problem> for Failure {
     }
 }
 
-/// Tells how a verb ended.
-fn finish(result: Result<(), Failure>) -> ExitCode {
-    match result {
+/// Runs a verb to its end, and tells how it ended.
+async fn finish(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    // A stranger's types may contradict what the descriptor crate takes for
+    // granted of them, in ways that nobody has foreseen.
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    let senseless = |_| Err(Failure::Answered("the host's schema makes no sense to this client".to_owned()));
+    match ended.unwrap_or_else(senseless) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Before(problem)) => {
             complain(&problem.draw(&renderer()));

@@ -13,6 +13,8 @@ use super::{Failure, clean, complain};
 
 /// An `Any` may hold another, and so on; types are asked for so many times.
 const MOST_ROUNDS: usize = 8;
+/// One `Any` in another, so many deep.
+const MOST_ANYS: usize = 16;
 
 /// Prints a message, a line or several; false where nobody reads any more.
 pub(super) async fn print(message: DynamicMessage, schema: &mut Schema, pretty: bool) -> Result<bool, Failure> {
@@ -27,15 +29,19 @@ pub(super) fn is_for_eyes() -> bool {
 }
 
 async fn json(mut message: DynamicMessage, schema: &mut Schema, pretty: bool) -> Result<String, Failure> {
+    drop_empty_anys(&mut message);
     let mut error = String::new();
     for _ in 0..MOST_ROUNDS {
+        let mut unknown = Vec::new();
+        if !unknown_types(&message, 0, &mut unknown) {
+            error = format!("it holds one `Any` in another over {MOST_ANYS} times");
+            break;
+        }
         let told = if pretty { serde_json::to_string_pretty(&message) } else { serde_json::to_string(&message) };
         match told {
             Ok(json) => return Ok(json),
             Err(why) => error = why.to_string(),
         }
-        let mut unknown = Vec::new();
-        unknown_types(&message, &mut unknown);
         if unknown.is_empty() {
             break;
         }
@@ -53,36 +59,53 @@ async fn json(mut message: DynamicMessage, schema: &mut Schema, pretty: bool) ->
     Err(Failure::Answered(format!("an answer cannot be told as JSON: {}", clean(&error))))
 }
 
-/// The types of `Any`s in a message that its schema does not have.
-fn unknown_types(message: &DynamicMessage, names: &mut Vec<String>) {
-    if message.descriptor().full_name() == "google.protobuf.Any" {
-        let Some((name, value)) = any(message) else { return };
-        match message.descriptor().parent_pool().get_message_by_name(&name) {
-            None => names.push(name),
-            Some(descriptor) => {
-                if let Ok(inner) = DynamicMessage::decode(descriptor, value.as_slice()) {
-                    unknown_types(&inner, names);
-                }
-            }
-        }
-        return;
+/// The types of `Any`s in a message that its schema does not have; false where
+/// they nest too deep to be looked at. Each is a message of its own that is
+/// decoded anew, so that no decoder counts how deep they go.
+fn unknown_types(message: &DynamicMessage, depth: usize, names: &mut Vec<String>) -> bool {
+    if message.descriptor().full_name() != "google.protobuf.Any" {
+        return message.fields().all(|(_, value)| unknown_in(value, depth, names));
     }
-    for (_, value) in message.fields() {
-        unknown_in(value, names);
+    let Some((name, value)) = any(message) else { return true };
+    let Some(descriptor) = message.descriptor().parent_pool().get_message_by_name(&name) else {
+        names.push(name);
+        return true;
+    };
+    let Ok(inner) = DynamicMessage::decode(descriptor, value.as_slice()) else { return true };
+    depth < MOST_ANYS && unknown_types(&inner, depth + 1, names)
+}
+
+fn unknown_in(value: &Value, depth: usize, names: &mut Vec<String>) -> bool {
+    match value {
+        Value::Message(message) => unknown_types(message, depth, names),
+        Value::List(items) => items.iter().all(|item| unknown_in(item, depth, names)),
+        Value::Map(entries) => entries.values().all(|value| unknown_in(value, depth, names)),
+        _ => true,
     }
 }
 
-fn unknown_in(value: &Value, names: &mut Vec<String>) {
-    match value {
-        Value::Message(message) => unknown_types(message, names),
-        Value::List(items) => items.iter().for_each(|item| unknown_in(item, names)),
-        Value::Map(entries) => entries.values().for_each(|value| unknown_in(value, names)),
-        _ => {}
+/// Leaves out each `Any` that holds nothing: the crate has no JSON for it.
+fn drop_empty_anys(message: &mut DynamicMessage) {
+    let mut empty = Vec::new();
+    for (field, value) in message.fields_mut() {
+        match value {
+            Value::Message(inner) if any(inner).is_some_and(|(name, value)| name.is_empty() && value.is_empty()) => {
+                empty.push(field);
+            }
+            Value::Message(inner) => drop_empty_anys(inner),
+            Value::List(items) => items.iter_mut().filter_map(Value::as_message_mut).for_each(drop_empty_anys),
+            Value::Map(entries) => entries.values_mut().filter_map(Value::as_message_mut).for_each(drop_empty_anys),
+            _ => {}
+        }
     }
+    empty.iter().for_each(|field| message.clear_field(field));
 }
 
 /// The name and the bytes in an `Any`.
 fn any(message: &DynamicMessage) -> Option<(String, Vec<u8>)> {
+    if message.descriptor().full_name() != "google.protobuf.Any" {
+        return None;
+    }
     let url = message.get_field_by_name("type_url")?;
     let value = message.get_field_by_name("value")?;
     Some((url.as_str()?.rsplit('/').next()?.to_owned(), value.as_bytes()?.to_vec()))
@@ -159,5 +182,26 @@ fn name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anys_in_anys_without_end_are_given_up() {
+        let pool = DescriptorPool::global();
+        let descriptor = pool.get_message_by_name("google.protobuf.Any").unwrap();
+        let nested = |depth| {
+            (0..depth).fold(Vec::new(), |value, _| {
+                prost_types::Any { type_url: "x/google.protobuf.Any".to_owned(), value }.encode_to_vec()
+            })
+        };
+        let looked_at = |depth| {
+            let message = DynamicMessage::decode(descriptor.clone(), nested(depth).as_slice()).unwrap();
+            unknown_types(&message, 0, &mut Vec::new())
+        };
+        assert!(looked_at(MOST_ANYS) && !looked_at(10_000));
     }
 }
