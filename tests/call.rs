@@ -189,6 +189,40 @@ fn services_methods_and_their_words_are_told() {
 }
 
 #[test]
+fn a_shell_completes_the_names_of_the_host_that_is_asked() {
+    let host = start("");
+    // As bash's own function asks, which the binary prints.
+    let complete = |words: &[&str]| {
+        let index = (words.len() - 1).to_string();
+        let asked = Command::new(binary())
+            .envs([("OSTLER_COMPLETE", "bash"), ("_CLAP_IFS", "\n"), ("_CLAP_COMPLETE_INDEX", &index)])
+            .env("OSTLER_ADDRESS", host.address())
+            .arg("--")
+            .args(words)
+            .output();
+        stdout(&asked.unwrap()).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        complete(&["ostler", "call", "rou"])[..2],
+        ["routeguide.RouteGuide/GetFeature", "routeguide.RouteGuide/ListFeatures"]
+    );
+    assert_eq!(complete(&["ostler", "call", "routeguide.RouteGuide/G"]), ["routeguide.RouteGuide/GetFeature"]);
+    assert_eq!(
+        complete(&["ostler", "describe", "grpc.reflection.v1."]),
+        ["grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
+    );
+    assert_eq!(
+        complete(&["ostler", "call", "grpc.r"]),
+        ["grpc.reflection.v1.ServerReflection/", "grpc.reflection.v1alpha.ServerReflection/"]
+    );
+    assert_eq!(complete(&["ostler", "list", "r"]), ["routeguide.RouteGuide"]);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    assert!(complete(&["ostler", "call", "--address", &nobody, "rou"]).is_empty(), "the line's own address is asked");
+    let registration = Command::new(binary()).env("OSTLER_COMPLETE", "bash").output().unwrap();
+    has(&stdout(&registration), &["complete ", "OSTLER_COMPLETE"]);
+}
+
+#[test]
 fn a_name_that_nobody_has_is_told_with_the_one_that_was_meant() {
     let host = start("");
     for (method, expected) in [

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use annotate_snippets::Renderer;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::CompleteEnv;
 
 use super::Registry;
 use super::listen::Inherited;
@@ -89,6 +90,9 @@ enum Format {
 
 /// Runs the command line over the kinds a binary was built with.
 pub fn main(registry: Registry) -> ExitCode {
+    // Asked by a shell, it answers and exits. A name of its own, as a host is
+    // not to be kept from starting by a variable that somebody else has set.
+    CompleteEnv::with_factory(Cli::command).var("OSTLER_COMPLETE").complete();
     let cli = Cli::parse();
     // Before there are threads, as it asks.
     let inherited = Inherited::from_service_manager();

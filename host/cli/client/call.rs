@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use futures_util::{Stream, StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +20,7 @@ use super::input::{Given, Input};
 use super::reflection::Reflection;
 use super::schema::Schema;
 use super::target::Target;
-use super::{Failure, complain, finish, json, output};
+use super::{Failure, complain, complete, finish, json, output};
 use crate::config::Problem;
 use crate::config::units::Period;
 use crate::host::dynamic::DynamicCodec;
@@ -31,6 +32,7 @@ const LARGEST_ANSWER_BYTES: usize = 64 << 20;
 #[derive(Debug, Args)]
 pub(in crate::host::cli) struct Call {
     /// The method: package.Service/Method, or package.Service.Method.
+    #[arg(add = ArgValueCompleter::new(complete::methods))]
     method: String,
     /// The message as JSON, or several one after another. `-`, or nothing where stdin is no terminal: read from
     /// stdin, each sent as it comes. Otherwise an empty message.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor,
     OneofDescriptor, ServiceDescriptor, Syntax,
@@ -12,7 +13,7 @@ use prost_reflect::{
 use super::reflection::Reflection;
 use super::schema::{Schema, suggest};
 use super::target::Target;
-use super::{Failure, clean, finish};
+use super::{Failure, clean, complete, finish};
 use crate::config::Problem;
 use crate::host::cli::say;
 
@@ -20,6 +21,7 @@ use crate::host::cli::say;
 #[derive(Debug, Args)]
 pub(in crate::host::cli) struct List {
     /// A service, for its methods; by default the services.
+    #[arg(add = ArgValueCompleter::new(complete::services))]
     service: Option<String>,
     #[command(flatten)]
     target: Target,
@@ -50,6 +52,7 @@ impl List {
 #[derive(Debug, Args)]
 pub(in crate::host::cli) struct Describe {
     /// A service, method, message or enum; by default every service.
+    #[arg(add = ArgValueCompleter::new(complete::methods))]
     symbol: Option<String>,
     #[command(flatten)]
     target: Target,

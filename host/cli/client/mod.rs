@@ -10,6 +10,7 @@
 //! answer a size, and no text of it reaches a terminal as anything but text.
 
 mod call;
+mod complete;
 mod describe;
 mod input;
 mod json;
