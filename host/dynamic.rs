@@ -99,8 +99,8 @@ fn exactly_one(mut messages: Messages) -> Messages {
     }))
 }
 
-/// Codes messages by descriptor.
-struct DynamicCodec(MessageDescriptor);
+/// Codes messages by descriptor: any of them out, those of one type in.
+pub(super) struct DynamicCodec(pub(super) MessageDescriptor);
 
 impl Codec for DynamicCodec {
     type Encode = DynamicMessage;
@@ -117,7 +117,7 @@ impl Codec for DynamicCodec {
     }
 }
 
-struct DynamicEncoder;
+pub(super) struct DynamicEncoder;
 
 impl Encoder for DynamicEncoder {
     type Item = DynamicMessage;
@@ -131,7 +131,7 @@ impl Encoder for DynamicEncoder {
     }
 }
 
-struct DynamicDecoder(MessageDescriptor);
+pub(super) struct DynamicDecoder(MessageDescriptor);
 
 impl Decoder for DynamicDecoder {
     type Item = DynamicMessage;

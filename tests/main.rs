@@ -5,6 +5,7 @@
 
 mod support;
 
+mod call;
 mod clients;
 mod config;
 mod containment;

@@ -1,8 +1,11 @@
 //! The command line: what an operator types, and what comes back.
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 wrong usage, 78 the
-//! configuration is at fault; `probe` has those of `grpc_health_probe`.
+//! configuration is at fault; `probe` has those of `grpc_health_probe`, and the
+//! other clients' verbs the same: 2 where nothing was called, 3 where the call
+//! failed.
 
+mod client;
 mod describe;
 mod logging;
 mod manager;
@@ -15,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use annotate_snippets::Renderer;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::CompleteEnv;
 
 use super::Registry;
 use super::listen::Inherited;
@@ -60,6 +64,12 @@ enum Verb {
     Schema,
     /// Ask a host how it is: exit 0 if SERVING, 2 if unreachable, 3 if the call failed, 4 if not SERVING.
     Probe(probe::Probe),
+    /// List a host's services, or a service's methods, by its reflection.
+    List(client::List),
+    /// Describe a host's service, method, message or enum, by its reflection.
+    Describe(client::Describe),
+    /// Call a host's method with JSON, by its reflection: exit 0 if OK, 2 if nothing was called, 3 if the call failed.
+    Call(client::Call),
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +90,9 @@ enum Format {
 
 /// Runs the command line over the kinds a binary was built with.
 pub fn main(registry: Registry) -> ExitCode {
+    // Asked by a shell, it answers and exits. A name of its own, as a host is
+    // not to be kept from starting by a variable that somebody else has set.
+    CompleteEnv::with_factory(Cli::command).var("OSTLER_COMPLETE").complete();
     let cli = Cli::parse();
     // Before there are threads, as it asks.
     let inherited = Inherited::from_service_manager();
@@ -100,6 +113,9 @@ pub fn main(registry: Registry) -> ExitCode {
             Verb::Kinds { name } => describe::kinds(&registry, name.as_deref()),
             Verb::Schema => schema::schema(&registry),
             Verb::Probe(probe) => probe.run().await,
+            Verb::List(list) => list.run().await,
+            Verb::Describe(describe) => describe.run().await,
+            Verb::Call(call) => call.run().await,
         }
     });
     // Whatever still runs was given its time; it does not hold the exit up.

@@ -1,16 +1,14 @@
 //! `ostler probe`: a health check for images that carry no other client, with
 //! the exit codes of `grpc_health_probe`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::client::Encryption;
 use super::{complain, say};
 use crate::config::units::Period;
 
@@ -31,27 +29,14 @@ pub(super) struct Probe {
     /// How long connecting and asking may take, each.
     #[arg(long, default_value = "1s")]
     timeout: Period,
-    /// Whether the host's address is encrypted.
-    #[arg(long, requires = "ca")]
-    tls: bool,
-    /// The authorities to know the host by: a PEM file.
-    #[arg(long, requires = "tls")]
-    ca: Option<PathBuf>,
-    /// The name in the host's certificate; by default the one it is reached by.
-    #[arg(long, requires = "tls")]
-    name: Option<String>,
-    /// A certificate to show: a PEM file.
-    #[arg(long, requires = "tls", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// Its private key: a PEM file.
-    #[arg(long, requires = "certificate")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    encryption: Encryption,
 }
 
 impl Probe {
     pub(super) async fn run(self) -> ExitCode {
         let limit = self.timeout.0;
-        let channel = match self.connect(limit).await {
+        let channel = match self.encryption.connect(&self.address, self.timeout).await {
             Ok(channel) => channel,
             Err(error) => {
                 complain(&format!("cannot reach {}: {error}", self.address));
@@ -74,42 +59,4 @@ impl Probe {
         say(&format!("status: {}\n", status.as_str_name()));
         if status == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_SERVING) }
     }
-
-    async fn connect(&self, limit: Duration) -> Result<Channel, String> {
-        let bare = self.address.strip_prefix("http://").unwrap_or(&self.address);
-        let uri = match self.tls {
-            true => format!("https://{}", bare.strip_prefix("https://").unwrap_or(bare)),
-            false if bare.starts_with("unix:") => bare.to_owned(),
-            false => format!("http://{bare}"),
-        };
-        let mut endpoint = Endpoint::from_shared(uri).map_err(|error| causes(&error))?;
-        if let Some(tls) = self.encryption()? {
-            endpoint = endpoint.tls_config(tls).map_err(|error| causes(&error))?;
-        }
-        let connected = tokio::time::timeout(limit, endpoint.connect()).await;
-        connected.map_err(|_| format!("no connection within {}", self.timeout))?.map_err(|error| causes(&error))
-    }
-
-    /// What it takes for an encrypted address.
-    fn encryption(&self) -> Result<Option<ClientTlsConfig>, String> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-        let Some(ca) = &self.ca else { return Ok(None) };
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
-        if let Some(name) = &self.name {
-            tls = tls.domain_name(name);
-        }
-        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-        }
-        Ok(Some(tls))
-    }
-}
-
-/// An error with everything that led to it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut words: Vec<String> = chain.map(ToString::to_string).collect();
-    // Each layer tends to repeat the one below.
-    words.dedup_by(|next, words| words.contains(next.as_str()));
-    words.join(": ")
 }

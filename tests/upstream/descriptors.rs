@@ -4,7 +4,7 @@
 use futures_util::{FutureExt as _, StreamExt as _};
 use ostler::proto;
 use prost::Message as _;
-use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodOptions};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodOptions};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
@@ -32,6 +32,32 @@ fn prost_reflect_panics_on_a_file_with_editions() {
     let set = FileDescriptorSet { file: vec![file] };
     let pool = std::panic::catch_unwind(|| prost_reflect::DescriptorPool::from_file_descriptor_set(set));
     assert!(pool.is_err(), "prost-reflect has an answer for editions: {pool:?}");
+}
+
+/// Where they go in a circle it follows them for ever, which no test can show
+/// and live. Hence `flat` of host/cli/client/schema.rs.
+#[test]
+fn prost_reflect_follows_public_imports_one_step() {
+    let file = |name: &str, import: &[&str]| FileDescriptorProto {
+        name: Some(name.to_owned()),
+        dependency: import.iter().map(|import| (*import).to_owned()).collect(),
+        public_dependency: if import.is_empty() { Vec::new() } else { vec![0] },
+        ..Default::default()
+    };
+    let message = |name: &str| DescriptorProto { name: Some(name.to_owned()), ..Default::default() };
+    let field = FieldDescriptorProto {
+        name: Some("m".to_owned()),
+        number: Some(1),
+        type_name: Some(".M".to_owned()),
+        r#type: Some(11),
+        ..Default::default()
+    };
+    let last = FileDescriptorProto { message_type: vec![message("M")], ..file("d", &[]) };
+    let user = DescriptorProto { field: vec![field], ..message("User") };
+    let first = FileDescriptorProto { message_type: vec![user], ..file("a", &["b"]) };
+    let set = FileDescriptorSet { file: vec![first, file("b", &["c"]), file("c", &["d"]), last] };
+    let pool = prost_reflect::DescriptorPool::from_file_descriptor_set(set);
+    assert!(pool.is_err(), "prost-reflect follows public imports: the workaround can go");
 }
 
 /// Hence build.rs and host/reflection/index.rs hand schemas on as the bytes they are.

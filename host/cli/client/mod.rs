@@ -1,0 +1,90 @@
+//! ostler as a client, where no other one is installed: `list`, `describe` and
+//! `call` ask any gRPC host that has server reflection.
+//!
+//! ```text
+//! Target ──▶ Channel ──▶ Reflection ──▶ Schema ──▶ a method's types
+//!                                  Input ──JSON──▶ call ──▶ Output
+//! ```
+//!
+//! What a host says of itself is a stranger's: every question has a time, every
+//! answer a size, and no text of it reaches a terminal as anything but text.
+
+mod call;
+mod complete;
+mod describe;
+mod input;
+mod json;
+mod lower;
+mod output;
+mod reflection;
+mod schema;
+mod target;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use futures_util::FutureExt as _;
+
+pub(super) use call::Call;
+pub(super) use describe::{Describe, List};
+pub(super) use target::Encryption;
+
+use super::{complain, renderer};
+use crate::config::Problem;
+
+/// Wrong usage, a name nobody has, JSON that does not fit, nobody there: nothing was called.
+const EXIT_NOT_CALLED: u8 = 2;
+/// The host was asked, and its answer is a failure.
+const EXIT_CALL_FAILED: u8 = 3;
+
+/// Why a verb ended otherwise than well.
+#[derive(Debug)]
+enum Failure {
+    /// Before anything was called.
+    Before(Box<Problem>),
+    /// What the host answered, as it is to be told.
+    Answered(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::Before(Box::new(problem))
+    }
+}
+
+/// Runs a verb to its end, and tells how it ended.
+async fn finish(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    // A stranger's types may contradict what the descriptor crate takes for
+    // granted of them, in ways that nobody has foreseen.
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    let senseless = |_| Err(Failure::Answered("the host's schema makes no sense to this client".to_owned()));
+    match ended.unwrap_or_else(senseless) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Before(problem)) => {
+            complain(&problem.draw(&renderer()));
+            ExitCode::from(EXIT_NOT_CALLED)
+        }
+        Err(Failure::Answered(words)) => {
+            complain(&format!("error: {words}"));
+            ExitCode::from(EXIT_CALL_FAILED)
+        }
+    }
+}
+
+/// A stranger's text, without what a terminal would obey.
+fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => cleaned.push(c),
+            c if c.is_control() => cleaned.extend(c.escape_default()),
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+#[test]
+fn a_stranger_s_words_do_nothing_to_a_terminal() {
+    assert_eq!(clean("red \u{1b}[31m\r\n\tand ü"), "red \\u{1b}[31m\\r\n\tand ü");
+}

@@ -1,0 +1,237 @@
+//! What a host says of its services, put together from as many answers as it
+//! takes: some hosts send a file with all it imports, some one file an answer.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+
+use super::reflection::{Question, Reflection};
+use super::{Failure, clean, lower};
+use crate::config::{Problem, closest};
+
+/// Bounds of what one host may have us hold.
+const MOST_FILES: usize = 4096;
+const MOST_BYTES: usize = 64 << 20;
+
+/// A host's schema as far as it was asked for.
+pub(super) struct Schema {
+    reflection: Reflection,
+    files: BTreeMap<String, FileDescriptorProto>,
+    bytes: usize,
+    /// What files import, to be looked at.
+    imports: Vec<String>,
+    /// Files that others import and the host does not have.
+    absent: BTreeSet<String>,
+    pool: DescriptorPool,
+}
+
+impl Schema {
+    pub(super) fn new(reflection: Reflection) -> Schema {
+        Schema {
+            reflection,
+            files: BTreeMap::new(),
+            bytes: 0,
+            imports: Vec::new(),
+            absent: BTreeSet::new(),
+            pool: DescriptorPool::default(),
+        }
+    }
+
+    /// All that is known.
+    pub(super) fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
+    /// The names of the host's services.
+    pub(super) async fn services(&mut self) -> Result<Vec<String>, Failure> {
+        self.reflection.services().await
+    }
+
+    /// The service of that name.
+    pub(super) async fn service(&mut self, name: &str) -> Result<ServiceDescriptor, Failure> {
+        if self.learn(name).await?
+            && let Some(service) = self.pool.get_service_by_name(name)
+        {
+            return Ok(service);
+        }
+        let services = self.services().await?;
+        let problem = Problem::new(format!("the host has no service `{}`", clean(name)));
+        Err(suggest(problem, name, &services, "services").into())
+    }
+
+    /// The method of a name like `pkg.Service/Method` or `pkg.Service.Method`.
+    pub(super) async fn method(&mut self, name: &str) -> Result<MethodDescriptor, Failure> {
+        let bare = name.strip_prefix('/').unwrap_or(name);
+        let parts = bare.split_once('/').or_else(|| bare.rsplit_once('.'));
+        // Whoever names a service alone may not know its methods yet.
+        let whole = if bare.contains('/') { None } else { self.known_service(bare).await? };
+        let (service, method) = match (whole, parts) {
+            (Some(service), _) => (service, ""),
+            (None, Some((service, method))) => (self.service(service).await?, method),
+            (None, None) => (self.service(bare).await?, ""),
+        };
+        if let Some(found) = service.methods().find(|known| known.name() == method) {
+            return Ok(found);
+        }
+        let methods: Vec<_> = service.methods().map(|method| clean(method.name())).collect();
+        let service = clean(service.full_name());
+        if method.is_empty() {
+            let problem = Problem::new(format!("`{service}` is a service, and a method is due"));
+            let example = methods.first().map_or("METHOD", String::as_str);
+            return Err(problem
+                .help(format!("write `{service}/{example}`"))
+                .help(format!("methods: {}", methods.join(", ")))
+                .into());
+        }
+        let problem = Problem::new(format!("`{service}` has no method `{}`", clean(method)));
+        Err(suggest(problem, method, &methods, "methods").into())
+    }
+
+    async fn known_service(&mut self, name: &str) -> Result<Option<ServiceDescriptor>, Failure> {
+        Ok(if self.learn(name).await? { self.pool.get_service_by_name(name) } else { None })
+    }
+
+    /// Makes a message's type known even where the host does not describe it: one without fields.
+    pub(super) async fn learn_or_invent(&mut self, message: &str) -> Result<Option<MessageDescriptor>, Failure> {
+        if !self.learn(message).await? && self.pool.get_message_by_name(message).is_none() {
+            let (package, name) = message.rsplit_once('.').unwrap_or(("", message));
+            let invented = FileDescriptorProto {
+                name: Some(format!("not described: {message}")),
+                package: Some(package.to_owned()),
+                message_type: vec![DescriptorProto { name: Some(name.to_owned()), ..Default::default() }],
+                ..Default::default()
+            };
+            self.files.insert(invented.name().to_owned(), invented);
+            self.build().await?;
+        }
+        Ok(self.pool.get_message_by_name(message))
+    }
+
+    /// Learns what a symbol is, and all it takes to use it; false where the
+    /// host has no such symbol.
+    pub(super) async fn learn(&mut self, symbol: &str) -> Result<bool, Failure> {
+        self.reflection.restart();
+        let about = format!("`{}`", clean(symbol));
+        let question = Question::FileContainingSymbol(symbol.to_owned());
+        let Some(files) = self.reflection.files(question, &about).await? else { return Ok(false) };
+        let before = self.files.len();
+        self.take(files)?;
+        while let Some(import) = self.imports.pop() {
+            if self.files.contains_key(&import) {
+                continue;
+            }
+            let about = format!("the schema file `{}`", clean(&import));
+            let question = Question::FileByFilename(import.clone());
+            if let Some(files) = self.reflection.files(question, &about).await? {
+                self.take(files)?;
+            }
+            if !self.files.contains_key(&import) {
+                // What only options refer to is often left out by hosts. What
+                // is truly needed is missed, by name, when all is put together.
+                let stand_in = well_known(&import);
+                self.absent.extend(stand_in.is_none().then(|| import.clone()));
+                let empty = || FileDescriptorProto { name: Some(import.clone()), ..Default::default() };
+                self.files.insert(import.clone(), stand_in.unwrap_or_else(empty));
+            }
+            self.within_bounds()?;
+        }
+        if self.files.len() > before {
+            self.build().await?;
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, files: Vec<Vec<u8>>) -> Result<(), Failure> {
+        for bytes in files {
+            self.bytes += bytes.len();
+            self.within_bounds()?;
+            let file = lower::decode(&bytes)?;
+            if let Entry::Vacant(place) = self.files.entry(file.name().to_owned()) {
+                self.imports.extend(file.dependency.iter().cloned());
+                place.insert(file);
+            }
+        }
+        Ok(())
+    }
+
+    fn within_bounds(&self) -> Result<(), Problem> {
+        if self.files.len() <= MOST_FILES && self.bytes <= MOST_BYTES {
+            return Ok(());
+        }
+        let most = MOST_BYTES >> 20;
+        Err(Problem::new(format!("the host's schema goes on beyond {MOST_FILES} files or {most}MiB")))
+    }
+
+    /// Puts together what there is.
+    async fn build(&mut self) -> Result<(), Failure> {
+        let file = self.files.values().map(|file| flat(file, &self.files)).collect();
+        // In a thread of its own: what of a stranger's files is not foreseen
+        // here makes the crate panic, and that is a failure and no crash.
+        let built =
+            tokio::task::spawn_blocking(|| DescriptorPool::from_file_descriptor_set(FileDescriptorSet { file }));
+        let why = match built.await {
+            Ok(Ok(pool)) => {
+                self.pool = pool;
+                return Ok(());
+            }
+            Ok(Err(error)) => clean(&error.to_string()),
+            Err(_) => "its files contradict each other".to_owned(),
+        };
+        let mut problem = Problem::new(format!("the host's schema cannot be used: {why}"));
+        if !self.absent.is_empty() {
+            let absent: Vec<_> = self.absent.iter().map(|name| clean(name)).collect();
+            problem = problem.help(format!("the host does not have the files {}", absent.join(", ")));
+        }
+        Err(problem.into())
+    }
+}
+
+/// A file that imports by itself what it has by others' public imports.
+///
+/// prost-reflect follows public imports one step, and where they go in a circle
+/// for ever (tests/upstream.rs): it gets none to follow.
+fn flat(file: &FileDescriptorProto, files: &BTreeMap<String, FileDescriptorProto>) -> FileDescriptorProto {
+    let mut file = file.clone();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut left: Vec<&str> = file.dependency.iter().filter_map(|name| key(files, name)).collect();
+    while let Some(name) = left.pop() {
+        if seen.insert(name)
+            && let Some(import) = files.get(name)
+        {
+            let public = import.public_dependency.iter().filter_map(|at| usize::try_from(*at).ok());
+            left.extend(public.filter_map(|at| key(files, import.dependency.get(at)?)));
+        }
+    }
+    seen.remove(file.name());
+    file.dependency = seen.into_iter().map(str::to_owned).collect();
+    file.public_dependency.clear();
+    file.weak_dependency.clear();
+    file
+}
+
+fn key<'a>(files: &'a BTreeMap<String, FileDescriptorProto>, name: &str) -> Option<&'a str> {
+    files.get_key_value(name).map(|(name, _)| name.as_str())
+}
+
+/// A file that every protobuf library brings along.
+fn well_known(name: &str) -> Option<FileDescriptorProto> {
+    let file = DescriptorPool::global().get_file_by_name(name)?;
+    name.starts_with("google/protobuf/").then(|| file.file_descriptor_proto().clone())
+}
+
+/// Says which of the known names may have been meant, and which there are.
+pub(super) fn suggest(problem: Problem, name: &str, known: &[String], what: &str) -> Problem {
+    let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or_default().to_lowercase();
+    let meant = closest(name, known.iter().map(String::as_str))
+        .or_else(|| known.iter().map(String::as_str).find(|known| last(known) == last(name)));
+    let problem = match meant {
+        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+        None => problem,
+    };
+    match known {
+        [] => problem.help(format!("there are no {what}")),
+        known => problem.help(format!("{what}: {}", known.join(", "))),
+    }
+}
