@@ -152,6 +152,14 @@ fn a_peer_that_has_vanished_is_closed_and_one_that_is_only_quiet_is_not() {
 }
 
 #[test]
+fn a_peer_that_vanishes_does_not_keep_a_host_from_stopping() {
+    let host = start("limits: { keepalive: 50ms, keepalive_answer: 500ms }\nshutdown: { drain: 10m }\n");
+    let mut vanished = Wire::open(host.address());
+    assert!(vanished.round(&opened(1, "RouteChat")).is_ok());
+    assert_eq!(host.stop().code(), Some(0));
+}
+
+#[test]
 fn a_stream_over_the_limit_is_refused_and_never_run() {
     let host = start("limits: { calls_per_connection: 3 }\n");
     let mut wire = Wire::open(host.address());

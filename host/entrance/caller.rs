@@ -28,6 +28,8 @@ pub(in crate::host) struct Caller {
     pub(super) serves: Serves,
     /// Its calls in flight, of any service.
     calls: AtomicUsize,
+    /// All it ever made.
+    begun: AtomicUsize,
     /// Calls of mounted services in flight from its address, where it has one.
     from_there: Option<Arc<AtomicUsize>>,
 }
@@ -40,7 +42,7 @@ impl Caller {
         from_there: Option<Arc<AtomicUsize>>,
     ) -> Caller {
         let entered = Mutex::new(Entered { current: entrance.0.current.clone(), hold: Weak::new() });
-        Caller { entrance, entered, peer, serves, calls: AtomicUsize::new(0), from_there }
+        Caller { entrance, entered, peer, serves, calls: AtomicUsize::new(0), begun: AtomicUsize::new(0), from_there }
     }
 
     /// The generation that a call enters now.
@@ -66,6 +68,11 @@ impl Caller {
     /// How many of its calls are in flight.
     pub(in crate::host) fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many it has made, those that were refused as well.
+    pub(in crate::host) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Lets one of its calls in; `progress` follows the answer.
@@ -100,6 +107,7 @@ pub(super) struct Places {
 impl Places {
     /// A place on its connection, which HTTP/2 has seen to.
     pub(super) fn on(caller: &Arc<Caller>) -> Places {
+        caller.begun.fetch_add(1, Ordering::Relaxed);
         caller.calls.fetch_add(1, Ordering::Relaxed);
         Places { caller: caller.clone(), mounted: false }
     }

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -46,6 +45,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// passed. One that has taken nothing this long after is not waited for.
 const LAST_WORD: Duration = Duration::from_millis(50);
 
+/// How often a quiet peer is looked at in the time it has: reads are counted
+/// and not timed, as a clock that is read for every frame is a cost of every call.
+const LOOKS: u32 = 16;
+
 /// A connection as it was taken in.
 pub(super) struct Visit {
     pub(super) caller: Caller,
@@ -59,12 +62,10 @@ pub(super) struct Visit {
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     let Visit { caller, tally, limits, deadline, stop } = visit;
-    let since = Instant::now();
-    let (caller, begun) = (Arc::new(caller), Arc::new(AtomicUsize::new(0)));
+    let caller = Arc::new(caller);
     let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
-    let (next, beginning, calling) = (executor.next.clone(), begun.clone(), caller.clone());
+    let (next, calling) = (executor.next.clone(), caller.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
-        beginning.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         Caller::call(&calling, request, progress)
@@ -82,37 +83,44 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         .max_local_error_reset_streams(LOCAL_ERROR_RESETS)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .serve_connection(TokioIo::new(io), service);
-    let mut connection = std::pin::pin!(connection);
-    let over = async {
+    let to_its_end = async {
+        let since = Instant::now();
+        let mut connection = std::pin::pin!(connection);
+        let over = async {
+            tokio::select! {
+                // How long calls may take is the drain's to say.
+                () = stop.cancelled() => None,
+                () = sleep(jittered(limits.age.0)) => Some(limits.age_grace.0),
+                () = quiet(&caller, limits.idle.0) => None,
+            }
+        };
+        let mut over = FuturesUnordered::from_iter([over]);
+        let grace = tokio::select! {
+            biased;
+            ended = connection.as_mut() => return tell(ended),
+            grace = over.next() => grace.flatten(),
+        };
         tokio::select! {
-            // How long calls may take is the drain's to say.
-            () = stop.cancelled() => Some(None),
-            () = sleep(jittered(limits.age.0)) => Some(Some(limits.age_grace.0)),
-            () = quiet(&caller, &begun, limits.idle.0) => Some(None),
-            () = vanished(&aside, &limits) => None,
+            ended = connection.as_mut() => return tell(ended),
+            () = first_call(&caller, since) => aside.farewell(),
+        }
+        tokio::select! {
+            ended = connection.as_mut() => return tell(ended),
+            () = sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            ended = connection => tell(ended),
+            () = quiet(&caller, FAREWELL) => {}
+            () = expired(grace) => {}
         }
     };
     // Frames wake the connection; what is kept in a set of its own is not
     // polled each time with it.
-    let mut over = FuturesUnordered::from_iter([over]);
-    let over = tokio::select! {
+    let mut vanished = FuturesUnordered::from_iter([vanished(&aside, &limits)]);
+    tokio::select! {
         biased;
-        ended = connection.as_mut() => return tell(ended),
-        over = over.next() => over.flatten(),
-    };
-    let Some(grace) = over else { return tally.count(Reason::Vanished) };
-    tokio::select! {
-        ended = connection.as_mut() => return tell(ended),
-        () = first_call(&begun, since) => aside.farewell(),
-    }
-    tokio::select! {
-        ended = connection.as_mut() => return tell(ended),
-        () = sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
-    }
-    tokio::select! {
-        ended = connection => tell(ended),
-        () = quiet(&caller, &begun, FAREWELL) => {}
-        () = expired(grace) => {}
+        () = to_its_end => {}
+        Some(()) = vanished.next() => tally.count(Reason::Vanished),
     }
 }
 
@@ -125,17 +133,17 @@ fn tell(ended: hyper::Result<()>) {
 
 /// A connection that was only just opened has had its first call: it was opened
 /// for it, and a client told to go before it can send it may well give it up.
-async fn first_call(begun: &AtomicUsize, since: Instant) {
-    while begun.load(Ordering::Relaxed) == 0 && since.elapsed() < CROSSING {
+async fn first_call(caller: &Caller, since: Instant) {
+    while caller.begun() == 0 && since.elapsed() < CROSSING {
         sleep(CROSSING / 32).await;
     }
 }
 
 /// A connection has had no calls for so long, not even ones too short to be seen.
-async fn quiet(caller: &Caller, begun: &AtomicUsize, long: Duration) {
-    let mut quiet = (begun.load(Ordering::Relaxed), Instant::now());
+async fn quiet(caller: &Caller, long: Duration) {
+    let mut quiet = (caller.begun(), Instant::now());
     loop {
-        let now = begun.load(Ordering::Relaxed);
+        let now = caller.begun();
         if caller.calls() > 0 || now != quiet.0 {
             quiet = (now, Instant::now());
         } else if quiet.1.elapsed() >= long {
@@ -145,21 +153,31 @@ async fn quiet(caller: &Caller, begun: &AtomicUsize, long: Duration) {
     }
 }
 
-/// A peer that was quiet does not say that it lives.
+/// A peer that was quiet does not say that it lives. It is asked no later than
+/// `keepalive` after its last word, and may have spoken just after it was looked at.
 async fn vanished(aside: &Aside, limits: &Limits) {
     loop {
         let heard = aside.heard();
-        sleep(limits.keepalive.0).await;
-        if aside.heard() == heard {
+        if silent(aside, heard, limits.keepalive.0 * (LOOKS - 1) / LOOKS).await {
             aside.ping();
             // So that the connection is polled, and says it.
             tokio::task::yield_now().await;
-            sleep(limits.keepalive_answer.0).await;
-            if aside.heard() == heard {
+            if silent(aside, heard, limits.keepalive_answer.0).await {
                 return;
             }
         }
     }
+}
+
+/// Whether nothing more is heard for so long.
+async fn silent(aside: &Aside, heard: u64, long: Duration) -> bool {
+    for _ in 0..LOOKS {
+        sleep(long / LOOKS).await;
+        if aside.heard() != heard {
+            return false;
+        }
+    }
+    true
 }
 
 async fn expired(grace: Option<Duration>) {
