@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use ostler::proto::routeguide::RouteNote;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests' client does more")]
 #[path = "../tests/support/client.rs"]
 mod client;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each benchmark starts some of them")]
 mod servers;
 
 use client::{Client, note, point, world};

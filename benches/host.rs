@@ -9,7 +9,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod load;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each benchmark starts some of them")]
 mod servers;
 
 use std::process::{Command, ExitCode};

@@ -16,7 +16,7 @@ use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Status, Streaming};
 
-use super::mount::{Request, Response, Route};
+use super::mount::{Request, Route, Work};
 use super::peer::Peer;
 
 /// The answers of one call, in order; an error ends the call with its status.
@@ -55,7 +55,7 @@ impl<D: Dynamic> Behaved<D> {
 }
 
 impl<D: Dynamic> Route for Behaved<D> {
-    fn call(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
+    fn call(&self, request: Request) -> Work {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default();
         let method = self.service.methods().find(|method| method.name() == name);
         let behaviour = self.behaviour.clone();

@@ -27,9 +27,12 @@ pub type Request = http::Request<Body>;
 /// An answer as it leaves one.
 pub type Response = http::Response<Body>;
 
-/// Where calls go: any tower service over HTTP requests, one box a call.
+/// A service at work on one call: one box a call.
+pub(super) type Work = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Where calls go: any tower service over HTTP requests.
 pub(super) trait Route: Send + Sync {
-    fn call(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>>;
+    fn call(&self, request: Request) -> Work;
 }
 
 /// Every tower service whose only failure is in its answer is a route.
@@ -40,7 +43,7 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    fn call(&self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
+    fn call(&self, request: Request) -> Work {
         let mut service = self.0.clone();
         // Most services are always ready: then only what they answer with is
         // kept, and not the request as well.

@@ -5,11 +5,11 @@ mod other;
 mod strange;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::authority::{Authority, HOST};
 use crate::support::tools::run_with;
-use crate::support::{binary, ostler, start, stdout, wait};
+use crate::support::{Ostler, binary, ostler, start, stdout, wait};
 use crate::tls;
 
 const LONDON: &str = r#"{"latitude":515083333,"longitude":-1252778}"#;
@@ -76,15 +76,20 @@ fn a_stream_of_requests_comes_from_the_argument_or_from_stdin() {
     }
 }
 
-#[test]
-fn a_conversation_has_each_answer_before_the_next_request_is_written() {
-    let host = start("");
-    let mut child = Command::new(binary())
+/// A RouteChat whose notes are written and whose answers are read here.
+fn chat(host: &Ostler) -> Child {
+    Command::new(binary())
         .args(["call", "--address", host.address(), "routeguide.RouteGuide/RouteChat"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_conversation_has_each_answer_before_the_next_request_is_written() {
+    let host = start("");
+    let mut child = chat(&host);
     let mut stdin = child.stdin.take().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
     // The first note at a place has no answer; each later one is answered with all before it.
@@ -120,12 +125,7 @@ fn a_deadline_ends_a_call_that_would_go_on() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_call() {
     let host = start("");
-    let mut child = Command::new(binary())
-        .args(["call", "--address", host.address(), "routeguide.RouteGuide/RouteChat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = chat(&host);
     let mut stdin = child.stdin.take().unwrap();
     drop(child.stdout.take());
     stdin.write_all(b"{}{}").unwrap();

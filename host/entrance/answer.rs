@@ -119,11 +119,10 @@ impl Bounds {
 pub(crate) struct Answer {
     body: Body,
     /// Gone with the last byte, even where the body itself is kept.
-    pub(super) held: Option<Held>,
-    ended: bool,
+    held: Option<Held>,
     pub(super) bound: Bound,
     /// What it is held to, where it is a service's.
-    pub(super) bounds: Option<Bounds>,
+    bounds: Option<Bounds>,
     progress: Arc<Progress>,
     /// Frames given since the body last waited.
     unbroken: u8,
@@ -131,14 +130,14 @@ pub(crate) struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Answer").field("ended", &self.held.is_none()).finish_non_exhaustive()
     }
 }
 
 impl Answer {
-    /// One without a body yet, and with nothing held.
-    pub(super) fn new(bound: Bound, progress: Arc<Progress>) -> Answer {
-        Answer { body: Body::empty(), held: None, ended: false, bound, bounds: None, progress, unbroken: 0 }
+    /// One without a body yet.
+    pub(super) fn new(held: Held, bound: Bound, bounds: Option<Bounds>, progress: Arc<Progress>) -> Answer {
+        Answer { body: Body::empty(), held: Some(held), bound, bounds, progress, unbroken: 0 }
     }
 
     pub(super) fn with(self, body: Body) -> Answer {
@@ -178,7 +177,7 @@ impl http_body::Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if this.ended {
+        if this.held.is_none() {
             return Poll::Ready(None);
         }
         this.progress.advance(false);
@@ -190,13 +189,12 @@ impl http_body::Body for Answer {
         if last {
             this.body = Body::empty();
             this.held = None;
-            this.ended = true;
         }
         Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
+        self.held.is_none() || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

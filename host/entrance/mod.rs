@@ -15,12 +15,12 @@ mod incoming;
 mod room;
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ use tower_service::Service as _;
 
 use super::generation::{Generation, Mounted};
 use super::health::Health;
-use super::mount::{Request, Response};
+use super::mount::{Request, Response, Work};
 use super::reflection::Reflection;
 use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
 use crate::config::Serves;
@@ -124,20 +124,20 @@ impl Entrance {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let mut held = Held { places: Places::on(caller), hold: None };
-        let mut answer = Answer::new(Bound::new(caller.clone()), progress);
-        let work = self.work(request, caller, &mut held, &mut answer);
-        answer.held = Some(held);
-        Call { work, answer: Some(answer) }
+        let mut bound = Bound::new(caller.clone());
+        let (work, bounds) = self.work(request, caller, &mut held, &mut bound);
+        Call { work, answer: Some(Answer::new(held, bound, bounds, progress)) }
     }
 
-    /// What answers a call: its service, or a refusal; `None` if the service panics.
+    /// What answers a call: its service, and what the answer is held to then,
+    /// or a refusal.
     fn work<B>(
         &self,
         mut request: http::Request<B>,
         caller: &Arc<Caller>,
         held: &mut Held,
-        answer: &mut Answer,
-    ) -> Option<Work>
+        bound: &mut Bound,
+    ) -> (Option<Work>, Option<Bounds>)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -150,35 +150,36 @@ impl Entrance {
             Err(refusal) => {
                 // HTTP's own faults may be in what is still to come.
                 let rest = tokio::time::timeout(limits.unary_message.0, drain(request.into_body()));
-                return Some(Box::pin(async move {
+                return refused(async move {
                     let _ = rest.await;
                     refusal.into_response()
-                }));
+                });
             }
         };
         let (service, method) = admitted.names();
         let Way { to, cardinality, largest, cap } = match find(generation, caller.serves, service, method) {
             Ok(way) => way,
-            Err(status) => return refused(status),
+            Err(status) => return refused(ready(status.into_http())),
         };
         let mounted = matches!(to, To::Mounted(_));
         if mounted && let Err(status) = held.places.among_all(limits) {
-            return refused(status);
+            return refused(ready(status.into_http()));
         }
         if admitted.timeout == Some(Duration::ZERO) {
-            return refused(Status::deadline_exceeded("the deadline had passed when the call came"));
+            let status = Status::deadline_exceeded("the deadline had passed when the call came");
+            return refused(ready(status.into_http()));
         }
-        answer.bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
+        bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
         let most = limits.buffered.0;
-        answer.bounds = Some(Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), most });
         let bounds = incoming::Bounds { cardinality, largest, patience: limits.unary_message.0, most };
         request.extensions_mut().insert(caller.peer.clone());
         let request = request.map(|body| Body::new(Incoming::new(body, bounds, caller.clone())));
         let work = self.hand_over(to, method, request);
+        let bounds = Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), most };
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
         held.hold = mounted.then_some(hold);
-        work
+        (work, Some(bounds))
     }
 
     /// Asks the service; `None` if it panics.
@@ -202,10 +203,9 @@ impl Entrance {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Response> + Send>>;
-
-fn refused(status: Status) -> Option<Work> {
-    Some(Box::pin(std::future::ready(status.into_http())))
+/// The host's own answer, which is held to nothing.
+fn refused(answer: impl Future<Output = Response> + Send + 'static) -> (Option<Work>, Option<Bounds>) {
+    (Some(Box::pin(answer)), None)
 }
 
 /// One call until its answer begins.
@@ -243,7 +243,7 @@ impl Future for Call {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (head, body) = ready!(this.worked(context)).into_parts();
+        let (head, body) = std::task::ready!(this.worked(context)).into_parts();
         let answer = this.answer.take().unwrap_or_else(|| unreachable!("a call is answered once"));
         Poll::Ready(Ok(http::Response::from_parts(head, answer.with(body))))
     }

@@ -17,7 +17,6 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::input::{Given, Input};
-use super::reflection::Reflection;
 use super::schema::Schema;
 use super::target::Target;
 use super::{Failure, complain, complete, finish, json, output};
@@ -58,7 +57,7 @@ impl Call {
     async fn call(self) -> Result<(), Failure> {
         let channel = self.target.connect().await?;
         let metadata = self.target.metadata();
-        let mut schema = Schema::new(Reflection::new(channel.clone(), metadata.clone(), self.target.timeout));
+        let mut schema = Schema::of(&self.target, channel.clone());
         let method = schema.method(&self.method).await?;
         let (broken, is_broken) = oneshot::channel();
         let requests = requests(&method, self.input(&method), broken).await?;

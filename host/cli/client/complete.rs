@@ -8,7 +8,6 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompletionCandidate;
 
 use super::Failure;
-use super::reflection::Reflection;
 use super::schema::Schema;
 use super::target::Target;
 use crate::host::cli::Cli;
@@ -47,8 +46,7 @@ fn ask(
     let (Some(current), Some(target)) = (current.to_str(), target()) else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     let asked = async {
-        let channel = target.connect().await?;
-        let mut schema = Schema::new(Reflection::new(channel, target.metadata(), target.timeout));
+        let mut schema = Schema::of(&target, target.connect().await?);
         question(&mut schema, current).await
     };
     let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });

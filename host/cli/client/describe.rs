@@ -10,7 +10,6 @@ use prost_reflect::{
     OneofDescriptor, ServiceDescriptor, Syntax,
 };
 
-use super::reflection::Reflection;
 use super::schema::{Schema, suggest};
 use super::target::Target;
 use super::{Failure, clean, complete, finish};
@@ -33,7 +32,7 @@ impl List {
     }
 
     async fn list(self) -> Result<(), Failure> {
-        let mut schema = schema(&self.target).await?;
+        let mut schema = Schema::of(&self.target, self.target.connect().await?);
         let names = match &self.service {
             None => schema.services().await?,
             Some(service) => {
@@ -64,7 +63,7 @@ impl Describe {
     }
 
     async fn describe(self) -> Result<(), Failure> {
-        let mut schema = schema(&self.target).await?;
+        let mut schema = Schema::of(&self.target, self.target.connect().await?);
         let symbols = match &self.symbol {
             Some(symbol) => vec![symbol.trim_start_matches('/').replace('/', ".")],
             None => schema.services().await?,
@@ -80,11 +79,6 @@ impl Describe {
         }
         Ok(())
     }
-}
-
-async fn schema(target: &Target) -> Result<Schema, Failure> {
-    let channel = target.connect().await?;
-    Ok(Schema::new(Reflection::new(channel, target.metadata(), target.timeout)))
 }
 
 /// A symbol as a `.proto` would have it, types by their full names.

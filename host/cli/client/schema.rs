@@ -4,10 +4,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use tonic::transport::Channel;
 
 use super::reflection::{Question, Reflection};
+use super::target::Target;
 use super::{Failure, clean, lower};
 use crate::config::{Problem, closest};
 
@@ -28,9 +30,10 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    pub(super) fn new(reflection: Reflection) -> Schema {
+    /// The schema of a target, asked for over a channel to it.
+    pub(super) fn of(target: &Target, channel: Channel) -> Schema {
         Schema {
-            reflection,
+            reflection: Reflection::new(channel, target.metadata(), target.timeout),
             files: BTreeMap::new(),
             bytes: 0,
             imports: Vec::new(),
@@ -94,7 +97,7 @@ impl Schema {
     }
 
     /// Makes a message's type known even where the host does not describe it: one without fields.
-    pub(super) async fn learn_or_invent(&mut self, message: &str) -> Result<Option<MessageDescriptor>, Failure> {
+    pub(super) async fn learn_or_invent(&mut self, message: &str) -> Result<(), Failure> {
         if !self.learn(message).await? && self.pool.get_message_by_name(message).is_none() {
             let (package, name) = message.rsplit_once('.').unwrap_or(("", message));
             let invented = FileDescriptorProto {
@@ -106,7 +109,7 @@ impl Schema {
             self.files.insert(invented.name().to_owned(), invented);
             self.build().await?;
         }
-        Ok(self.pool.get_message_by_name(message))
+        Ok(())
     }
 
     /// Learns what a symbol is, and all it takes to use it; false where the
