@@ -1,0 +1,183 @@
+//! Values that outlive the evaluation that made them: state, tables, results.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost_reflect::{DynamicMessage, Value as Proto};
+
+use super::failed::Failed;
+use super::key::Key;
+use super::seen::Seen;
+use super::time::{Duration, Timestamp};
+
+/// The entries of a map, in the order of their keys.
+pub(in crate::handlers::rules) type Fields = BTreeMap<Key, Value>;
+
+/// A value that can be kept. A clone shares what is large; a change copies it
+/// first only if somebody else holds it too.
+#[derive(Clone, Debug, Default)]
+pub(in crate::handlers::rules) enum Value {
+    /// Nothing.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A signed number.
+    Int(i64),
+    /// An unsigned number.
+    Uint(u64),
+    /// A floating-point number.
+    Double(f64),
+    /// Text.
+    String(Arc<str>),
+    /// Bytes.
+    Bytes(Bytes),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A span of time.
+    Duration(Duration),
+    /// Any number of values.
+    List(Arc<Vec<Value>>),
+    /// Values by keys.
+    Map(Arc<Fields>),
+    /// A message, read by its fields.
+    Message(Arc<DynamicMessage>),
+}
+
+/// What a value takes beside what it holds.
+const OVERHEAD: usize = size_of::<Value>();
+
+impl Value {
+    /// About how many bytes it takes, shared parts counted in full.
+    pub(in crate::handlers::rules) fn size_bytes(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Value::String(text) => text.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                Value::List(items) => items.iter().map(Value::size_bytes).sum(),
+                Value::Map(fields) => fields.iter().map(|(key, value)| key.size_bytes() + value.size_bytes()).sum(),
+                Value::Message(message) => message_size(message),
+                _ => 0,
+            }
+    }
+
+    /// Appends to a list.
+    pub(in crate::handlers::rules) fn push(&mut self, item: Value) -> Result<(), Failed> {
+        match self {
+            Value::List(items) => {
+                Arc::make_mut(items).push(item);
+                Ok(())
+            }
+            other => Err(Failed::unfit("append", &[Seen::value(other)])),
+        }
+    }
+
+    /// Puts into a map, and gives what was there.
+    pub(in crate::handlers::rules) fn set(&mut self, key: Key, value: Value) -> Result<Option<Value>, Failed> {
+        match self {
+            Value::Map(fields) => Ok(Arc::make_mut(fields).insert(key, value)),
+            other => Err(Failed::unfit("set", &[Seen::value(other)])),
+        }
+    }
+
+    /// Takes out of a map.
+    pub(in crate::handlers::rules) fn remove(&mut self, key: &Key) -> Result<Option<Value>, Failed> {
+        match self {
+            // A key that is not there is no reason for a copy.
+            Value::Map(fields) if !fields.contains_key(key) => Ok(None),
+            Value::Map(fields) => Ok(Arc::make_mut(fields).remove(key)),
+            other => Err(Failed::unfit("remove", &[Seen::value(other)])),
+        }
+    }
+
+    /// The value as a key, if it is of a type that may be one.
+    pub(in crate::handlers::rules) fn as_key(&self) -> Option<Key> {
+        Some(match self {
+            Value::Bool(value) => Key::Bool(*value),
+            Value::Int(value) => Key::Int(*value),
+            Value::Uint(value) => Key::Uint(*value),
+            Value::String(value) => Key::String(value.clone()),
+            _ => return None,
+        })
+    }
+
+    /// The value of a message: some of protobuf's own are not messages here.
+    pub(in crate::handlers::rules) fn of_message(message: DynamicMessage) -> Value {
+        Seen::owned(Proto::Message(message)).kept()
+    }
+
+    /// The value of a message's field.
+    pub(in crate::handlers::rules) fn of_field(value: &Proto) -> Value {
+        Seen::proto(value).kept()
+    }
+}
+
+impl Key {
+    /// About how many bytes it takes.
+    pub(in crate::handlers::rules) fn size_bytes(&self) -> usize {
+        size_of::<Key>() + if let Key::String(text) = self { text.len() } else { 0 }
+    }
+}
+
+/// About how many bytes a message takes. Its length on the wire would be
+/// measured again at each level of nesting.
+pub(super) fn message_size(message: &DynamicMessage) -> usize {
+    let known: usize = message.fields().map(|(_, value)| proto_size(value)).sum();
+    let unknown: usize = message.unknown_fields().map(prost_reflect::UnknownField::encoded_len).sum();
+    size_of::<DynamicMessage>() + known + unknown
+}
+
+pub(super) fn proto_size(value: &Proto) -> usize {
+    size_of::<Proto>()
+        + match value {
+            Proto::String(text) => text.len(),
+            Proto::Bytes(bytes) => bytes.len(),
+            Proto::Message(message) => message_size(message),
+            Proto::List(items) => items.iter().map(proto_size).sum(),
+            Proto::Map(entries) => entries.values().map(|value| proto_size(value) + OVERHEAD).sum(),
+            _ => 0,
+        }
+}
+
+/// Tables that are read from files. A whole number is an int, if it is not
+/// too large for one.
+impl From<&serde_json::Value> for Value {
+    fn from(value: &serde_json::Value) -> Value {
+        match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(*value),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Value::Int(value),
+                (None, Some(value)) => Value::Uint(value),
+                (None, None) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => text.as_str().into(),
+            serde_json::Value::Array(items) => items.iter().map(Value::from).collect::<Vec<_>>().into(),
+            serde_json::Value::Object(entries) => {
+                let fields = entries.iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value)));
+                fields.collect::<Fields>().into()
+            }
+        }
+    }
+}
+
+/// As the language compares: numbers by what they count, messages field by field.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        Seen::value(self).equals(&Seen::value(other))
+    }
+}
+
+macro_rules! from {
+    ($($from:ty => $variant:ident),* $(,)?) => { $(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Value {
+                Value::$variant(value.into())
+            }
+        }
+    )* };
+}
+
+from!(bool => Bool, i64 => Int, u64 => Uint, f64 => Double, &str => String, String => String, Bytes => Bytes,
+    Timestamp => Timestamp, Duration => Duration, Vec<Value> => List, Fields => Map);
