@@ -2,12 +2,11 @@
 //! knows another, and none knows the host beyond its plugin seam.
 
 pub mod route_guide;
-#[allow(dead_code, reason = "the language is here before the handler that speaks it")]
-mod rules;
+pub mod rules;
 
 use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default().with(route_guide::RouteGuide)
+    Registry::default().with(route_guide::RouteGuide).with(rules::Rules)
 }

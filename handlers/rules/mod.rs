@@ -1,3 +1,64 @@
-//! Behaviour written in YAML: what a method answers, by expressions over its request.
+//! The kind `rules`: behaviour written in YAML, for any method of any schema.
+//!
+//! A method has rules, and the first that fits a message says what happens:
+//! replies, changes of state, a failure. Everything is checked against the
+//! schema when the configuration is read.
+//!
+//! ```text
+//! settings ── program (checked) ──▶ run: one call ── rule ── replies
+//!                 tables, state ───────┘
+//! ```
 
-pub(super) mod expr;
+mod act;
+mod expr;
+mod program;
+mod run;
+mod scope;
+mod settings;
+mod state;
+mod tables;
+mod text;
+
+use std::sync::Arc;
+
+use tonic::Status;
+
+use crate::config::{Problem, Problems};
+use crate::host::{BoxError, Build, Conversation, Dynamic, Mount, Plugin, Reply};
+use program::Program;
+pub use settings::Config;
+use settings::{Method, Service};
+
+/// The plugin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules;
+
+impl Plugin for Rules {
+    const KIND: &'static str = "rules";
+    type Config = Config;
+
+    async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
+        let schema = build.schema()?;
+        let service = match config {
+            Config::Service(service) => service,
+            Config::Method(_) => {
+                return Err(Problem::new("rules of a service are a map from its methods to their rules")
+                    .label("a bare list")
+                    .help(format!("write `rules: {{ METHOD: [ … ] }}` for methods of `{}`", build.service()))
+                    .into());
+            }
+        };
+        let tables = tables::load(&service.tables, schema, build).await?;
+        let program = Program::compile(&service, &schema.service(build.service())?, tables, build)?;
+        Ok(Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?)
+    }
+}
+
+/// A service that behaves by its rules.
+struct Behaviour(Arc<Program>);
+
+impl Dynamic for Behaviour {
+    async fn call(self: Arc<Self>, conversation: Conversation) -> Result<Reply, Status> {
+        run::call(&self.0, conversation).await
+    }
+}

@@ -1,0 +1,365 @@
+//! One rule, checked: when it fits, and what it does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use serde_json::Value as Json;
+use tonic::{Code, Status};
+
+use super::expr::{Expression, Failed, Key, Names, Scope, Template, Type, Value};
+use super::scope::{ITEM, TURN, check};
+use super::settings;
+use super::state::{Act, Change};
+use super::text::{Metadata, Text, Tree, always, of_type};
+use crate::config::{Problem, Problems, closest};
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// What it is called: as the operator has it, or the event and its number.
+    pub(super) label: String,
+    pub(super) lets: Vec<(String, Expression)>,
+    pub(super) when: Option<(String, Expression)>,
+    changes: Vec<Changing>,
+    pub(super) each: Option<Expression>,
+    pub(super) delay: Option<Duration>,
+    pub(super) replies: Vec<Template>,
+    /// How often, and how long between; once and at once without.
+    pub(super) times: Option<u32>,
+    pub(super) every: Option<Duration>,
+    pub(super) headers: Metadata,
+    pub(super) trailers: Metadata,
+    pub(super) fail: Option<Failure>,
+    pub(super) end: bool,
+    hits: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Changing {
+    state: usize,
+    at: Option<Expression>,
+    act: Acting,
+}
+
+#[derive(Debug)]
+enum Acting {
+    Set(Tree),
+    Add(Tree),
+    Append(Tree),
+    Remove,
+}
+
+/// A status that ends a call.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: Code,
+    message: Text,
+    details: Vec<(String, Template)>,
+}
+
+/// What the rules of one event are checked against.
+pub(super) struct Place<'a> {
+    pub(super) method: &'a MethodDescriptor,
+    pub(super) scope: Scope,
+    /// The names of the states, in the order they are held in.
+    pub(super) states: Vec<&'a str>,
+}
+
+impl Rule {
+    /// Checks a rule; problems have paths from the rule on.
+    pub(super) fn compile(rule: &settings::Rule, label: String, place: &Place<'_>) -> Result<Rule, Problems> {
+        let mut problems = Problems::default();
+        let mut scope = place.scope.clone();
+        let mut lets = Vec::new();
+        for (name, text) in &rule.lets.0 {
+            let at = |problem: Problem| problem.within(name.as_str()).within("let");
+            problems.take(check(name).map_err(at));
+            let of = match problems.take(always(text, &scope).map_err(at)) {
+                Some(expression) => {
+                    let of = expression.gives().clone();
+                    lets.push((name.clone(), expression));
+                    of
+                }
+                // Known all the same, so that what uses it is not told of.
+                None => Type::Dyn,
+            };
+            scope = scope.with(name.as_str(), of);
+        }
+        let when = rule.when.as_ref().and_then(|text| {
+            let compiled = of_type(text, &scope, &Type::Bool).map_err(|problem| problem.within("when"));
+            problems.take(compiled).map(|expression| (text.clone(), expression))
+        });
+        let mut changes = Vec::new();
+        for (name, change) in &rule.change.0 {
+            let compiled = changing(name, change, &scope, &place.states);
+            changes.extend(problems.take(
+                compiled.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("change"))),
+            ));
+        }
+        let each = rule.each.as_ref().and_then(|text| {
+            let compiled = of_type(text, &scope, &Type::list(Type::Dyn));
+            problems.take(compiled.map_err(|problem| problem.within("each")))
+        });
+        if let Some(each) = &each {
+            let item = match each.gives() {
+                Type::List(item) => (**item).clone(),
+                _ => Type::Dyn,
+            };
+            scope = scope.with(ITEM, item);
+        }
+        if rule.repeat.is_some() {
+            scope = scope.with(TURN, Type::Int);
+        }
+        let output = place.method.output();
+        let mut replies = Vec::new();
+        let mut reply = |tree: &Json, problems: &mut Problems, at: &dyn Fn(Problem) -> Problem| {
+            let compiled = Template::compile(tree, &output, &scope);
+            replies.extend(problems.take(compiled.map_err(|found| found.map(at))));
+        };
+        if let Some(tree) = &rule.reply {
+            reply(tree, &mut problems, &|problem| problem.within("reply"));
+        }
+        for (number, tree) in rule.replies.iter().flatten().enumerate() {
+            reply(tree, &mut problems, &|problem| problem.within(number).within("replies"));
+        }
+        let metadata = |named, problems: &mut Problems, key: &'static str| {
+            let compiled = Metadata::compile(named, &scope);
+            problems.take(compiled.map_err(|found| found.map(|problem| problem.within(key)))).unwrap_or_default()
+        };
+        let headers = metadata(&rule.headers, &mut problems, "headers");
+        let trailers = metadata(&rule.trailers, &mut problems, "trailers");
+        let fail = rule.fail.as_ref().and_then(|fail| {
+            let compiled = Failure::compile(fail, &scope, place.method);
+            problems.take(compiled.map_err(|found| found.map(|problem| problem.within("fail"))))
+        });
+        for problem in contradictions(rule, place.method) {
+            problems.push(problem);
+        }
+        let repeat = rule.repeat.as_ref();
+        problems.or(Rule {
+            label,
+            lets,
+            when,
+            changes,
+            each,
+            delay: rule.delay.map(|delay| delay.0),
+            replies,
+            times: repeat.map_or(Some(1), |repeat| repeat.times),
+            every: repeat.and_then(|repeat| repeat.every).map(|every| every.0),
+            headers,
+            trailers,
+            fail,
+            end: rule.end,
+            hits: AtomicU64::new(0),
+        })
+    }
+
+    /// The changes it makes, worked out.
+    pub(super) fn changes(&self, names: &Names<'_>) -> Result<Vec<Change>, Failed> {
+        let no_key = || Failed::Argument { function: "at", why: "gives nothing that can be a key" };
+        let change = |changing: &Changing| {
+            let at = match &changing.at {
+                Some(at) => Some(at.evaluate(names)?.as_key().ok_or_else(no_key)?),
+                None => None::<Key>,
+            };
+            let act = match &changing.act {
+                Acting::Set(tree) => Act::Set(tree.work_out(names)?),
+                Acting::Add(tree) => Act::Add(tree.work_out(names)?),
+                Acting::Append(tree) => Act::Append(tree.work_out(names)?),
+                Acting::Remove => Act::Remove,
+            };
+            Ok(Change { state: changing.state, at, act })
+        };
+        self.changes.iter().map(change).collect()
+    }
+
+    /// Counts once more that it was what happened.
+    pub(super) fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub(super) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+}
+
+/// What cannot be said together.
+fn contradictions(rule: &settings::Rule, method: &MethodDescriptor) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let replies = rule.reply.is_some() || rule.replies.is_some();
+    if rule.reply.is_some() && rule.replies.is_some() {
+        found.push(Problem::new("a rule has `reply` or `replies`, not both").within("replies").key());
+    }
+    if !replies && (rule.each.is_some() || rule.repeat.is_some()) {
+        let key = if rule.each.is_some() { "each" } else { "repeat" };
+        found.push(Problem::new(format!("`{key}` says how often to reply, and there is no reply")).within(key).key());
+    }
+    if !method.is_server_streaming() {
+        for (key, there) in
+            [("replies", rule.replies.is_some()), ("each", rule.each.is_some()), ("repeat", rule.repeat.is_some())]
+        {
+            if there {
+                let problem = Problem::new(format!("`{}` answers with exactly one message", method.name()));
+                found.push(problem.label("answers with a stream").within(key).key());
+            }
+        }
+        if replies && rule.fail.is_some() {
+            found.push(Problem::new("a call has one answer: a reply, or a status").within("fail").key());
+        }
+    }
+    if rule.fail.is_some() && rule.end {
+        found.push(Problem::new("a call ends once: with `fail`, or well with `end`").within("end").key());
+    }
+    if let Some(repeat) = &rule.repeat
+        && repeat.times.is_none()
+        && repeat.every.is_none()
+    {
+        found.push(
+            Problem::new("replies without an end come with a time between them")
+                .within("repeat")
+                .key()
+                .help("write `repeat: { every: 1s }`, or how many `times`"),
+        );
+    }
+    found
+}
+
+fn changing(name: &str, change: &settings::Change, scope: &Scope, states: &[&str]) -> Result<Changing, Problems> {
+    let Some(state) = states.iter().position(|known| *known == name) else {
+        let problem = Problem::new(format!("there is no state `{name}`")).label("unknown state").key();
+        let problem = match closest(name, states.iter().copied()) {
+            Some(close) => problem.help(format!("did you mean `{close}`?")),
+            None => problem.help(format!("declare it: `state: {{ {name}: {{ start: 0 }} }}`")),
+        };
+        return Err(problem.into());
+    };
+    let mut problems = Problems::default();
+    let at = change.at.as_ref().and_then(|text| {
+        problems.take(always(text, scope).map_err(|problem| problem.within("at")))
+    });
+    let mut acts = Vec::new();
+    for (key, tree, act) in [
+        ("set", &change.set, Acting::Set as fn(Tree) -> Acting),
+        ("add", &change.add, Acting::Add),
+        ("append", &change.append, Acting::Append),
+    ] {
+        let Some(tree) = tree else { continue };
+        let compiled = Tree::compile(tree, scope);
+        let compiled = compiled.map_err(|found| found.map(|problem| problem.within(key)));
+        acts.push(problems.take(compiled).map(act));
+    }
+    if change.remove {
+        acts.push(Some(Acting::Remove));
+    }
+    if acts.len() != 1 {
+        problems.push(
+            Problem::new("a change is exactly one of `set`, `add`, `append` and `remove: true`")
+                .label("not one change"),
+        );
+    }
+    let act = acts.pop().flatten().unwrap_or(Acting::Remove);
+    problems.or(Changing { state, at, act })
+}
+
+impl Failure {
+    fn compile(fail: &settings::Fail, scope: &Scope, method: &MethodDescriptor) -> Result<Failure, Problems> {
+        let mut problems = Problems::default();
+        let code = problems.take(code(&fail.code).map_err(|problem| problem.within("code")));
+        let message = problems.take(Text::compile(&fail.message, scope).map_err(|problem| problem.within("message")));
+        let mut details = Vec::new();
+        for (number, detail) in fail.details.iter().enumerate() {
+            let compiled = detail_of(detail, scope, method);
+            details.extend(problems.take(
+                compiled.map_err(|found| found.map(|problem| problem.within(number).within("details"))),
+            ));
+        }
+        problems.or(Failure {
+            code: code.unwrap_or(Code::Unknown),
+            message: message.unwrap_or(Text::Literal(String::new())),
+            details,
+        })
+    }
+
+    /// The status, worked out.
+    pub(super) fn status(&self, names: &Names<'_>) -> Result<Status, Status> {
+        let message = self.message.work_out(names)?;
+        if self.details.is_empty() {
+            return Ok(Status::new(self.code, message));
+        }
+        let any = |(name, template): &(String, Template)| {
+            let detail: DynamicMessage = template.fill(names)?;
+            let value = prost::Message::encode_to_vec(&detail);
+            Ok::<_, Failed>(prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value })
+        };
+        let details = self.details.iter().map(any).collect::<Result<Vec<_>, _>>()?;
+        let status = tonic_types::pb::Status { code: self.code.into(), message: message.clone(), details };
+        Ok(Status::with_details(self.code, message, prost::Message::encode_to_vec(&status).into()))
+    }
+}
+
+/// The code of a name, as the gRPC documents write it.
+fn code(name: &str) -> Result<Code, Problem> {
+    let known = (1..=16).map(|number| (name_of(Code::from(number)), Code::from(number)));
+    let found = known.clone().find(|(known, _)| known == name);
+    found.map(|(_, code)| code).ok_or_else(|| {
+        let names: Vec<String> = known.map(|(name, _)| name).collect();
+        let problem = Problem::new(format!("`{name}` is no status that a call can fail with")).label("unknown code");
+        let problem = match closest(name, names.iter().map(String::as_str)) {
+            Some(close) => problem.help(format!("did you mean `{close}`?")),
+            None => problem,
+        };
+        problem.help(format!("codes: {}", names.join(", ")))
+    })
+}
+
+/// `NotFound` as NOT_FOUND.
+fn name_of(code: Code) -> String {
+    if code == Code::Cancelled {
+        return "CANCELLED".to_owned();
+    }
+    let mut name = String::new();
+    for c in format!("{code:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+/// A detail of a status: any message of the service's schema or of google.rpc.
+fn detail_of(detail: &Json, scope: &Scope, method: &MethodDescriptor) -> Result<(String, Template), Problems> {
+    let mut tree = detail.clone();
+    let of = tree.as_object_mut().and_then(|map| map.remove("@type"));
+    let Some(Json::String(url)) = of else {
+        return Err(Problem::new("a detail says what message it is")
+            .label("needs `@type`")
+            .help("write `'@type': google.rpc.ErrorInfo` and its fields")
+            .into());
+    };
+    let name = url.rsplit('/').next().unwrap_or_default();
+    let known = method.parent_pool().get_message_by_name(name).or_else(|| of_google(name));
+    let Some(descriptor) = known else {
+        return Err(Problem::new(format!("there is no message `{name}`"))
+            .within("@type")
+            .help("known are the messages of the service's schema and of google.rpc")
+            .into());
+    };
+    let template = Template::compile(&tree, &descriptor, scope)?;
+    Ok((name.to_owned(), template))
+}
+
+/// A message of the error model's own.
+fn of_google(name: &str) -> Option<MessageDescriptor> {
+    use prost_reflect::DescriptorPool;
+    static POOL: std::sync::LazyLock<Option<DescriptorPool>> =
+        std::sync::LazyLock::new(|| DescriptorPool::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).ok());
+    POOL.as_ref()?.get_message_by_name(name)
+}
+
+/// Binds what a rule's own names stand for.
+pub(super) fn bind<'a>(names: Names<'a>, lets: &'a [(String, Expression)], values: &'a [Value]) -> Names<'a> {
+    lets.iter().zip(values).fold(names, |names, ((name, _), value)| names.lent(name, value))
+}

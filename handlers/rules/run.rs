@@ -1,0 +1,386 @@
+//! One call, run by its method's rules.
+//!
+//! A message is read, the first rule that fits it is found, its changes are
+//! made, and its replies go out one by one as the client takes them; only then
+//! is the next message read.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, stream};
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
+use tonic::{Code, Status, Streaming};
+
+use super::act::{Rule, bind};
+use super::expr::{Fields, Key, Names, Timestamp, Value};
+use super::program::Program;
+use super::scope::{ELAPSED, Event, ITEM, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST, TURN};
+use super::state::Own;
+use crate::host::{Conversation, Messages, Peer, Reply};
+
+/// The trailer that tells which rules answered, where that is asked for.
+const EXPLAINED: &str = "ostler-rule";
+/// Of a long stream, the first so many are explained.
+const MOST_EXPLAINED: usize = 32;
+
+/// Answers a call.
+pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> Result<Reply, Status> {
+    let Conversation { method, peer, metadata, requests } = conversation;
+    let Some(rules) = program.rules(method.name()) else {
+        return Err(Status::unimplemented(format!("there are no rules for {}", method.name())));
+    };
+    // A client may wait for the metadata before it says anything.
+    let at_once = method.is_client_streaming() && !rules.have_headers();
+    let mut run = Run {
+        facts: Facts {
+            method: method.name().into(),
+            metadata: metadata_of(&metadata),
+            peer: peer_of(&peer),
+            started: Instant::now(),
+        },
+        own: program.states.own(),
+        program: program.clone(),
+        method,
+        requests,
+        number: 0,
+        stage: Stage::Start,
+        playing: None,
+        headers: MetadataMap::new(),
+        trailers: MetadataMap::new(),
+        explained: 0,
+        replied: false,
+    };
+    if at_once {
+        return Ok(run.into_messages(None).into());
+    }
+    let first = run.next().await.map_err(|status| run.with_trailers(status))?;
+    let metadata = std::mem::take(&mut run.headers);
+    Ok(Reply { metadata, messages: run.into_messages(first) })
+}
+
+/// What is known of a call from its beginning.
+struct Facts {
+    method: Value,
+    metadata: Value,
+    peer: Value,
+    started: Instant,
+}
+
+impl Facts {
+    fn names<'a>(&'a self, steps: u64) -> Names<'a> {
+        Names::default()
+            .steps(steps)
+            .lent(METADATA, &self.metadata)
+            .lent(PEER, &self.peer)
+            .lent(METHOD, &self.method)
+            .value(NOW, Timestamp::now())
+            .value(ELAPSED, super::expr::Duration::from(self.started.elapsed()))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Start,
+    Messages,
+    End,
+    Over,
+}
+
+struct Run {
+    program: Arc<Program>,
+    method: MethodDescriptor,
+    facts: Facts,
+    own: Own,
+    requests: Streaming<DynamicMessage>,
+    /// Messages that have come.
+    number: i64,
+    stage: Stage,
+    playing: Option<Playing>,
+    headers: MetadataMap,
+    trailers: MetadataMap,
+    explained: usize,
+    replied: bool,
+}
+
+/// A rule that was found to fit, as far as it has got.
+struct Playing {
+    event: Event,
+    rule: usize,
+    request: Option<DynamicMessage>,
+    lets: Vec<Value>,
+    states: Vec<Value>,
+    /// What there is one reply each for.
+    items: Option<Value>,
+    item: usize,
+    reply: usize,
+    turn: u32,
+    number: i64,
+}
+
+impl Run {
+    /// The next reply; `None` when the call has ended well.
+    async fn next(&mut self) -> Result<Option<DynamicMessage>, Status> {
+        loop {
+            if self.playing.is_some() {
+                if let Some(reply) = self.play().await? {
+                    self.replied = true;
+                    return Ok(Some(reply));
+                }
+                continue;
+            }
+            match self.stage {
+                Stage::Start => {
+                    self.stage = Stage::Messages;
+                    self.begin(Event::Start, None)?;
+                }
+                Stage::Messages => match self.requests.message().await? {
+                    Some(request) => {
+                        self.number += 1;
+                        if !self.method.is_client_streaming() {
+                            self.stage = Stage::Over;
+                        }
+                        self.begin(Event::Message, Some(request))?;
+                    }
+                    None => {
+                        self.stage = Stage::End;
+                        self.begin(Event::End, None)?;
+                    }
+                },
+                Stage::End => self.stage = Stage::Over,
+                Stage::Over => return Ok(None),
+            }
+        }
+    }
+
+    /// Finds the rule for an event, and makes its changes.
+    fn begin(&mut self, event: Event, request: Option<DynamicMessage>) -> Result<(), Status> {
+        let program = self.program.clone();
+        let Some(rules) = program.rules(self.method.name()) else { return Ok(()) };
+        let mut explanation = program.explain.then(Vec::new);
+        let mut held = program.states.hold(&mut self.own);
+        for (number, rule) in rules.of(event).iter().enumerate() {
+            let mut names = held.names(self.facts.names(program.steps)).value(NUMBER, self.number);
+            names = program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows));
+            if let Some(request) = &request {
+                names = names.message(REQUEST, request);
+            }
+            let mut lets = Vec::with_capacity(rule.lets.len());
+            for (name, expression) in &rule.lets {
+                let value = expression.evaluate(&names).map_err(|failed| told(rule, failed))?;
+                names = names.value(name, value.clone());
+                lets.push(value);
+            }
+            if let Some((text, when)) = &rule.when
+                && !when.is_true(&names).map_err(|failed| told(rule, failed))?
+            {
+                explanation.iter_mut().for_each(|words| words.push(format!("{}: not `{text}`", rule.label)));
+                continue;
+            }
+            let changes = rule.changes(&names).map_err(|failed| told(rule, failed))?;
+            let items = match &rule.each {
+                Some(each) => Some(each.evaluate(&names).map_err(|failed| told(rule, failed))?),
+                None => None,
+            };
+            rule.headers.work_out(&names, &mut self.headers)?;
+            drop(names);
+            held.change(changes)?;
+            rule.hit();
+            let states = held.values();
+            drop(held);
+            explanation.iter_mut().for_each(|words| words.push(format!("{} answers", rule.label)));
+            self.explain(explanation);
+            self.playing = Some(Playing {
+                event,
+                rule: number,
+                request,
+                lets,
+                states,
+                items,
+                item: 0,
+                reply: 0,
+                turn: 1,
+                number: self.number,
+            });
+            return Ok(());
+        }
+        drop(held);
+        explanation.iter_mut().for_each(|words| words.push("no rule fits".to_owned()));
+        if event != Event::Start || !rules.of(event).is_empty() {
+            self.explain(explanation);
+        }
+        let due = match event {
+            Event::Start => false,
+            Event::Message => !self.method.is_client_streaming(),
+            Event::End => !self.method.is_server_streaming() && !self.replied,
+        };
+        if due {
+            let method = self.method.name();
+            return Err(self.with_trailers(Status::unimplemented(format!("no rule of {method} fits"))));
+        }
+        Ok(())
+    }
+
+    /// The next reply of the rule that fits; `None` when it has no more.
+    async fn play(&mut self) -> Result<Option<DynamicMessage>, Status> {
+        let program = self.program.clone();
+        let (Some(playing), Some(rules)) = (&mut self.playing, program.rules(self.method.name())) else {
+            return Ok(None);
+        };
+        let rule = &rules.of(playing.event)[playing.rule];
+        loop {
+            let items = playing.items.as_ref().map_or(1, length);
+            let is_first = playing.turn == 1 && playing.item == 0 && playing.reply == 0;
+            if rule.replies.is_empty() || items == 0 || rule.times.is_some_and(|times| playing.turn > times) {
+                break;
+            }
+            if playing.reply == rule.replies.len() {
+                (playing.reply, playing.item) = (0, playing.item + 1);
+                continue;
+            }
+            if playing.item == items {
+                (playing.item, playing.turn) = (0, playing.turn.saturating_add(1));
+                if rule.times.is_none_or(|times| playing.turn <= times)
+                    && let Some(every) = rule.every
+                {
+                    tokio::time::sleep(every).await;
+                }
+                continue;
+            }
+            if let Some(delay) = rule.delay.filter(|_| is_first) {
+                tokio::time::sleep(delay).await;
+            }
+            let names = playing.names(&program, &self.facts, rule);
+            let reply = rule.replies[playing.reply].fill(&names).map_err(|failed| told(rule, failed))?;
+            drop(names);
+            playing.reply += 1;
+            if !self.method.is_server_streaming() {
+                self.stage = Stage::Over;
+            }
+            return Ok(Some(reply));
+        }
+        if let (true, Some(delay)) = (rule.replies.is_empty(), rule.delay) {
+            tokio::time::sleep(delay).await;
+        }
+        let names = playing.names(&program, &self.facts, rule);
+        rule.trailers.work_out(&names, &mut self.trailers)?;
+        let failed = rule.fail.as_ref().map(|fail| fail.status(&names)).transpose()?;
+        drop(names);
+        if rule.end {
+            self.stage = Stage::Over;
+        }
+        self.playing = None;
+        match failed {
+            Some(status) => Err(status),
+            None => Ok(None),
+        }
+    }
+
+    fn explain(&mut self, explanation: Option<Vec<String>>) {
+        let Some(words) = explanation else { return };
+        if self.explained < MOST_EXPLAINED {
+            self.explained += 1;
+            let words: String = words.join("; ").chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+            if let Ok(value) = MetadataValue::try_from(words) {
+                self.trailers.append(EXPLAINED, value);
+            }
+        }
+    }
+
+    /// A status with the trailers that are due beside it.
+    fn with_trailers(&mut self, mut status: Status) -> Status {
+        let trailers = std::mem::take(&mut self.trailers);
+        for piece in trailers.iter() {
+            match piece {
+                KeyAndValueRef::Ascii(key, value) => {
+                    status.metadata_mut().append(key.clone(), value.clone());
+                }
+                KeyAndValueRef::Binary(key, value) => {
+                    status.metadata_mut().append_bin(key.clone(), value.clone());
+                }
+            }
+        }
+        status
+    }
+
+    /// The replies as a stream, the first of which may be there already.
+    fn into_messages(mut self, first: Option<DynamicMessage>) -> Messages {
+        if !self.method.is_server_streaming() && first.is_some() && self.playing_is_done() {
+            return Box::pin(stream::iter(first.map(Ok)));
+        }
+        let rest = stream::unfold(Some(self), |run| async move {
+            let mut run = run?;
+            match run.next().await {
+                Ok(Some(reply)) => Some((Ok(reply), Some(run))),
+                Ok(None) if run.trailers.is_empty() => None,
+                Ok(None) => Some((Err(run.with_trailers(Status::new(Code::Ok, ""))), None)),
+                Err(status) => Some((Err(run.with_trailers(status)), None)),
+            }
+        });
+        match first {
+            Some(first) => Box::pin(stream::iter([Ok(first)]).chain(rest)),
+            None => Box::pin(rest),
+        }
+    }
+
+    /// Whether nothing comes after an only reply: no trailers, no status.
+    fn playing_is_done(&mut self) -> bool {
+        let Some(playing) = &self.playing else { return self.trailers.is_empty() };
+        let rules = self.program.rules(self.method.name());
+        let rule = rules.and_then(|rules| rules.of(playing.event).get(playing.rule));
+        self.trailers.is_empty() && rule.is_none_or(|rule| rule.trailers.is_empty() && rule.fail.is_none())
+    }
+}
+
+impl Playing {
+    fn names<'a>(&'a self, program: &'a Program, facts: &'a Facts, rule: &'a Rule) -> Names<'a> {
+        let mut names = facts.names(program.steps).value(NUMBER, self.number).value(TURN, i64::from(self.turn));
+        let declared = program.states.declared().iter();
+        names = declared.zip(&self.states).fold(names, |names, (one, value)| names.lent(&one.name, value));
+        names = program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows));
+        if let Some(request) = &self.request {
+            names = names.message(REQUEST, request);
+        }
+        names = bind(names, &rule.lets, &self.lets);
+        if let Some(Value::List(items)) = &self.items
+            && let Some(item) = items.get(self.item)
+        {
+            names = names.lent(ITEM, item);
+        }
+        names
+    }
+}
+
+fn length(items: &Value) -> usize {
+    match items {
+        Value::List(items) => items.len(),
+        _ => 0,
+    }
+}
+
+/// Why a rule could not be worked out, with its name.
+fn told(rule: &Rule, failed: super::expr::Failed) -> Status {
+    Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", rule.label))
+}
+
+/// Metadata as a map of texts; of a name that is there twice, the first. What
+/// is bytes is left out.
+fn metadata_of(metadata: &MetadataMap) -> Value {
+    let mut fields = Fields::new();
+    for piece in metadata.iter() {
+        if let KeyAndValueRef::Ascii(key, value) = piece
+            && let Ok(text) = value.to_str()
+        {
+            fields.entry(Key::from(key.as_str())).or_insert_with(|| text.into());
+        }
+    }
+    fields.into()
+}
+
+fn peer_of(peer: &Peer) -> Value {
+    let mut fields = Fields::new();
+    if let Some(address) = peer.address() {
+        fields.insert(Key::from("address"), address.ip().to_string().into());
+    }
+    fields.into()
+}

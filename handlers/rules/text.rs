@@ -1,0 +1,198 @@
+//! Values that are written out, or worked out: texts, metadata, and trees for
+//! state, any part of which may be an expression.
+
+use serde_json::Value as Json;
+use tonic::Status;
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, BinaryMetadataKey, BinaryMetadataValue, MetadataMap};
+
+use super::expr::{Expression, Failed, Fields, Key, Names, Scope, Type, Value};
+use super::settings::Named;
+use crate::config::{Problem, Problems};
+
+/// What follows the `=` of an expression.
+pub(super) fn expression(text: &str) -> Option<&str> {
+    text.strip_prefix('=')
+}
+
+/// An expression where nothing else may stand: its `=` may be left out.
+pub(super) fn always(text: &str, scope: &Scope) -> Result<Expression, Problem> {
+    Expression::compile(expression(text).unwrap_or(text), scope)
+}
+
+/// The same, where only one type will do.
+pub(super) fn of_type(text: &str, scope: &Scope, due: &Type) -> Result<Expression, Problem> {
+    let expression = always(text, scope)?;
+    match expression.gives() {
+        Type::Dyn => Ok(expression),
+        gives if gives == due || matches!((gives, due), (Type::List(_), Type::List(_))) => Ok(expression),
+        gives => Err(Problem::new(format!("{} is due here, and this gives {}", due.said(), gives.said()))
+            .label(format!("gives {}", gives.said()))),
+    }
+}
+
+/// A text.
+#[derive(Debug)]
+pub(super) enum Text {
+    Literal(String),
+    Expression(Expression),
+}
+
+impl Text {
+    pub(super) fn compile(text: &str, scope: &Scope) -> Result<Text, Problem> {
+        match expression(text) {
+            Some(text) => of_type(text, scope, &Type::String).map(Text::Expression),
+            None => Ok(Text::Literal(text.to_owned())),
+        }
+    }
+
+    pub(super) fn work_out(&self, names: &Names<'_>) -> Result<String, Failed> {
+        match self {
+            Text::Literal(text) => Ok(text.clone()),
+            Text::Expression(expression) => match expression.evaluate(names)? {
+                Value::String(text) => Ok(text.to_string()),
+                _ => Err(Failed::Argument { function: "a text", why: "is due, and this is none" }),
+            },
+        }
+    }
+}
+
+/// One piece of metadata.
+#[derive(Debug)]
+enum Metadatum {
+    Ascii(AsciiMetadataKey, Text),
+    /// Bytes; a text is taken as the bytes it is.
+    Binary(BinaryMetadataKey, Expression),
+    Bytes(BinaryMetadataKey, BinaryMetadataValue),
+}
+
+/// Metadata that a rule sends.
+#[derive(Debug, Default)]
+pub(super) struct Metadata(Vec<Metadatum>);
+
+impl Metadata {
+    pub(super) fn compile(named: &Named<String>, scope: &Scope) -> Result<Metadata, Problems> {
+        let mut problems = Problems::default();
+        let mut compiled = Vec::new();
+        for (name, text) in &named.0 {
+            compiled.extend(problems.take(one(name, text, scope).map_err(|problem| problem.within(name.as_str()))));
+        }
+        problems.or(Metadata(compiled))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds to a map.
+    pub(super) fn work_out(&self, names: &Names<'_>, to: &mut MetadataMap) -> Result<(), Status> {
+        for metadatum in &self.0 {
+            match metadatum {
+                Metadatum::Ascii(key, text) => {
+                    let value = AsciiMetadataValue::try_from(text.work_out(names)?)
+                        .map_err(|_| Status::internal(format!("the metadata `{key}` would not be ASCII")))?;
+                    to.insert(key.clone(), value);
+                }
+                Metadatum::Bytes(key, value) => {
+                    to.insert_bin(key.clone(), value.clone());
+                }
+                Metadatum::Binary(key, expression) => {
+                    let value = match expression.evaluate(names)? {
+                        Value::Bytes(bytes) => BinaryMetadataValue::from_bytes(&bytes),
+                        Value::String(text) => BinaryMetadataValue::from_bytes(text.as_bytes()),
+                        _ => return Err(Status::internal(format!("the metadata `{key}` would be no bytes"))),
+                    };
+                    to.insert_bin(key.clone(), value);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
+    let reserved = name.starts_with("grpc-") || ["te", "content-type", "connection"].contains(&name);
+    if reserved || name.starts_with(':') {
+        return Err(Problem::new(format!("`{name}` is the protocol's own")).key());
+    }
+    let bad = || Problem::new(format!("`{name}` is no name for metadata")).key().help("write it in lower case");
+    if !name.ends_with("-bin") {
+        let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        let text = Text::compile(text, scope)?;
+        if let Text::Literal(text) = &text
+            && AsciiMetadataValue::try_from(text.as_str()).is_err()
+        {
+            return Err(Problem::new(format!("the value of `{name}` is not ASCII"))
+                .help("a name that ends in -bin takes any bytes, as base64"));
+        }
+        return Ok(Metadatum::Ascii(key, text));
+    }
+    let key = BinaryMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+    match expression(text) {
+        Some(text) => always(text, scope).map(|expression| Metadatum::Binary(key, expression)),
+        None => {
+            let value = http::HeaderValue::from_str(text).ok().map(|value| {
+                MetadataMap::from_headers(http::HeaderMap::from_iter([(
+                    http::HeaderName::from_static("x-bin"),
+                    value,
+                )]))
+            });
+            let bytes = value.as_ref().and_then(|map| map.get_bin("x-bin")).and_then(|value| value.to_bytes().ok());
+            let bytes = bytes.ok_or_else(|| {
+                Problem::new(format!("the value of `{name}` is not base64, as that of every name in -bin has to be"))
+            })?;
+            Ok(Metadatum::Bytes(key, BinaryMetadataValue::from_bytes(&bytes)))
+        }
+    }
+}
+
+/// A value for state: written out, worked out, or some of both.
+#[derive(Debug)]
+pub(super) enum Tree {
+    Literal(Value),
+    Expression(Expression),
+    List(Vec<Tree>),
+    Map(Vec<(Key, Tree)>),
+}
+
+impl Tree {
+    pub(super) fn compile(tree: &Json, scope: &Scope) -> Result<Tree, Problems> {
+        let mut problems = Problems::default();
+        let compiled = match tree {
+            Json::String(text) if expression(text).is_some() => {
+                problems.take(always(text, scope)).map(Tree::Expression)
+            }
+            Json::Array(items) => {
+                let items = items.iter().enumerate();
+                let items = items.filter_map(|(at, item)| {
+                    problems.take(Tree::compile(item, scope).map_err(|found| found.map(|one| one.within(at))))
+                });
+                Some(Tree::List(items.collect()))
+            }
+            Json::Object(entries) => {
+                let entries = entries.iter().filter_map(|(key, value)| {
+                    let compiled = Tree::compile(value, scope);
+                    let compiled = compiled.map_err(|found| found.map(|one| one.within(key.as_str())));
+                    problems.take(compiled).map(|tree| (Key::from(key.as_str()), tree))
+                });
+                Some(Tree::Map(entries.collect()))
+            }
+            scalar => Some(Tree::Literal(Value::from(scalar))),
+        };
+        // What could not be compiled has told why.
+        problems.or(compiled.unwrap_or(Tree::Literal(Value::Null)))
+    }
+
+    pub(super) fn work_out(&self, names: &Names<'_>) -> Result<Value, Failed> {
+        Ok(match self {
+            Tree::Literal(value) => value.clone(),
+            Tree::Expression(expression) => expression.evaluate(names)?,
+            Tree::List(items) => {
+                items.iter().map(|item| item.work_out(names)).collect::<Result<Vec<_>, _>>()?.into()
+            }
+            Tree::Map(entries) => {
+                let entries = entries.iter().map(|(key, tree)| Ok((key.clone(), tree.work_out(names)?)));
+                entries.collect::<Result<Fields, Failed>>()?.into()
+            }
+        })
+    }
+}
