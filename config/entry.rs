@@ -22,6 +22,10 @@ pub struct Entry {
     pub schema: Option<Schema>,
     /// That plugin's settings.
     pub section: Section,
+    /// The one method it behaves for, where it is not for them all.
+    pub method: Option<String>,
+    /// Those methods that something else behaves for.
+    pub methods: Vec<Entry>,
     /// Whether the kind is a key with settings below it, not a bare word.
     kind_is_key: bool,
 }
@@ -36,6 +40,13 @@ impl Entry {
     pub fn schema_problem(&self, problem: Problem) -> Problem {
         let path = Path::default().then("services").then(self.name.as_str()).then("schema");
         self.section.text.locate(problem.below(&path))
+    }
+
+    /// A problem with the method it behaves for.
+    pub fn method_problem(&self, problem: Problem) -> Problem {
+        let methods = Path::default().then("services").then(self.name.as_str()).then("methods");
+        let path = methods.then(self.method.as_deref().unwrap_or_default());
+        self.section.text.locate(problem.key().below(&path))
     }
 
     /// A problem with the service as a whole.
@@ -79,7 +90,6 @@ pub(super) fn entries(services: Tree, text: &Arc<Text>, problems: &mut Problems)
 
 /// One service; `None` where there is no telling how it is to behave.
 fn entry(name: String, mut service: Tree, path: Path, text: &Arc<Text>, problems: &mut Problems) -> Option<Entry> {
-    let section = |tree: Tree, path: &Path| Section { tree, path: path.clone(), text: text.clone() };
     match &service {
         Tree::Map(_) => {}
         Tree::Told => return None,
@@ -92,23 +102,57 @@ fn entry(name: String, mut service: Tree, path: Path, text: &Arc<Text>, problems
             return None;
         }
     }
-    // The handler's part is typed by its plugin; here it only must be there.
+    // The handlers' parts are typed by their plugins; here they only must be there.
     let handler = service.take("handler");
-    if let (Tree::Map(keys), Some(_)) = (&mut service, &handler) {
-        keys.push(("handler".to_owned(), Tree::empty()));
+    let methods = service.take("methods");
+    if let Tree::Map(keys) = &mut service {
+        for (key, _) in [("handler", &handler), ("methods", &methods)].iter().filter(|(_, there)| there.is_some()) {
+            keys.push(((*key).to_owned(), Tree::empty()));
+        }
     }
-    let schema = problems.take(section(service, &path).read::<shape::Service>()).and_then(|service| service.schema);
-    let handler = handler?;
-    let path = path.then("handler");
+    let section = Section { tree: service, path: path.clone(), text: text.clone() };
+    let schema = problems.take(section.read::<shape::Service>()).and_then(|service| service.schema);
+    let methods = methods.map_or_else(Vec::new, |methods| overrides(&name, methods, &path.then("methods"), text, problems));
+    let entry = handled(name, handler?, path.then("handler"), text, problems)?;
+    Some(Entry { schema, methods, ..entry })
+}
+
+/// What behaves for single methods.
+fn overrides(service: &str, methods: Tree, path: &Path, text: &Arc<Text>, problems: &mut Problems) -> Vec<Entry> {
+    match methods {
+        Tree::Map(methods) => methods
+            .into_iter()
+            .filter_map(|(method, handler)| {
+                let entry = handled(service.to_owned(), handler, path.then(method.as_str()), text, problems)?;
+                Some(Entry { method: Some(method), ..entry })
+            })
+            .collect(),
+        Tree::Told => Vec::new(),
+        _ => {
+            let problem = Problem::new("`methods` must be a map from methods to what behaves for them")
+                .label("not a map")
+                .help("such as `methods: { SayHello: { rules: [ … ] } }`");
+            problems.push(text.locate(problem.below(path)));
+            Vec::new()
+        }
+    }
+}
+
+/// A kind and its settings; `None` where there is no telling them.
+fn handled(name: String, handler: Tree, path: Path, text: &Arc<Text>, problems: &mut Problems) -> Option<Entry> {
+    let entry = |kind, tree, path, kind_is_key| {
+        let section = Section { tree, path, text: text.clone() };
+        Entry { name, kind, schema: None, section, method: None, methods: Vec::new(), kind_is_key }
+    };
     match handler {
         Tree::Told => None,
         Tree::Scalar(Value::String(kind)) | Tree::Filled(Value::String(kind), _) => {
-            Some(Entry { name, kind, schema, section: section(Tree::empty(), &path), kind_is_key: false })
+            Some(entry(kind, Tree::empty(), path, false))
         }
         Tree::Map(mut kinds) if kinds.len() == 1 => kinds.pop().map(|(kind, settings)| {
             let settings = if let Tree::Scalar(Value::Null) = settings { Tree::empty() } else { settings };
-            let section = section(settings, &path.then(kind.as_str()));
-            Entry { name, kind, schema, section, kind_is_key: true }
+            let path = path.then(kind.as_str());
+            entry(kind, settings, path, true)
         }),
         handler => {
             let problem = Problem::new("a handler is one kind: a word, or a map with exactly one key")

@@ -140,7 +140,9 @@ pub enum LogFormat {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Service {
-    #[allow(dead_code)] // named for the sake of the key's name
+    #[allow(dead_code)] // this and the next are named for the sake of the keys' names
     handler: IgnoredAny,
+    #[allow(dead_code)]
+    methods: Option<IgnoredAny>,
     pub(super) schema: Option<Schema>,
 }

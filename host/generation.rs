@@ -4,9 +4,10 @@
 //! is handed out as an `Arc`, and each call holds one from its first byte to
 //! its last, so the last call of an old generation is what retires it.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use prost_reflect::MethodDescriptor;
+use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use tokio::sync::watch;
@@ -20,22 +21,33 @@ use super::reflection::Index;
 use super::registry::Plan;
 use super::schema::{Loader, Schema};
 use super::{HOSTS_OWN, keep::Keep};
-use crate::config::{Document, Failure, Problem, Problems, Sources};
+use crate::config::{Document, Entry, Failure, Problem, Problems, Sources, closest};
 
 /// A service as calls find it.
 pub(super) struct Mounted {
-    pub(super) route: Box<dyn Route>,
-    pub(super) methods: FxHashMap<String, Kind>,
+    route: Box<dyn Route>,
+    pub(super) methods: FxHashMap<String, Method>,
     /// The largest message it takes, where it says.
-    pub(super) largest_message: Option<u64>,
+    largest_message: Option<u64>,
     health: watch::Receiver<ServingStatus>,
 }
 
-/// Which of the four kinds a method is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
+/// A method as calls find it.
+pub(super) struct Method {
     pub(super) client_streams: bool,
     pub(super) server_streams: bool,
+    /// What behaves for it, where that is not what behaves for its service.
+    own: Option<(Box<dyn Route>, Option<u64>)>,
+}
+
+impl Mounted {
+    /// Where a call of a method goes, and the largest message it takes there.
+    pub(super) fn route<'a>(&'a self, method: &'a Method) -> (&'a dyn Route, Option<u64>) {
+        match &method.own {
+            Some((route, largest_message)) => (route.as_ref(), *largest_message),
+            None => (self.route.as_ref(), self.largest_message),
+        }
+    }
 }
 
 /// One configuration, served.
@@ -83,51 +95,30 @@ impl Generation {
     ) -> Result<Generation, Failure> {
         let mut problems = Problems::default();
         let plans = with_schemas(plans, &mut document, keep, &mut problems).await;
-        let builds = plans.into_iter().map(|(plan, schema)| {
-            let build = Build::new(&plan.entry.name, schema, &document.base, keep.clone());
-            async move {
-                let entry = plan.entry.clone();
-                let mut mount = plan.build(&build).await;
-                if mount.is_ok() && build.ignores_schema() {
-                    let problem = Problem::new(format!("the handler `{}` brings its own schema", entry.kind))
-                        .label("of no use")
-                        .help("take `schema` out");
-                    mount = Err(entry.schema_problem(problem).into());
-                }
-                (entry, mount, build.into_parts())
-            }
-        });
+        let builds = plans.into_iter().map(|(plan, schema)| make(plan, schema, &document.base, keep));
         let built = futures_util::future::join_all(builds).await;
 
         let mut mounts = Vec::new();
         let mut tasks = Vec::new();
-        for (entry, mount, (sources, spawned)) in built {
+        for Made { entry, mount, methods, sources, tasks: spawned } in built {
             document.sources.extend(sources);
-            tasks.push(spawned);
-            mounts.extend(problems.take(mount).map(|mount| (entry, mount)));
+            tasks.extend(spawned);
+            mounts.extend(problems.take(mount).map(|mount| (entry, mount, methods)));
         }
 
         let mut services = FxHashMap::default();
         let mut index = Index::default();
         problems.take(index.add_hosts_own());
-        for (entry, mount) in mounts {
-            let implements = mount.service.full_name();
-            if implements != entry.name {
-                let problem =
-                    Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
-                        .label("another service's name")
-                        .help(format!("mount it as `{implements}`"));
-                problems.push(entry.problem(problem));
-                continue;
-            }
-            let Mount { service, files, route, health, largest_message } = mount;
+        for (entry, mount, own) in mounts {
+            let Mount { service, schema, route, health, largest_message } = mount;
+            let files = schema.closure(service.parent_file().name());
             problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
-            let kind = |method: MethodDescriptor| {
-                let kind =
-                    Kind { client_streams: method.is_client_streaming(), server_streams: method.is_server_streaming() };
-                (method.name().to_owned(), kind)
-            };
-            let methods = service.methods().map(kind).collect();
+            let mut methods: FxHashMap<_, _> = service.methods().map(Method::of).collect();
+            for (entry, Mount { route, largest_message, .. }) in own {
+                if let Some(method) = entry.method.as_ref().and_then(|method| methods.get_mut(method)) {
+                    method.own = Some((route, largest_message));
+                }
+            }
             services.insert(entry.name, Mounted { route, methods, largest_message, health });
         }
         let encryption = problems.take(encryption(&mut document).await).flatten();
@@ -187,6 +178,82 @@ impl Generation {
     pub fn sources(&self) -> &Sources {
         &self.document.sources
     }
+}
+
+impl Method {
+    fn of(method: MethodDescriptor) -> (String, Method) {
+        let (client_streams, server_streams) = (method.is_client_streaming(), method.is_server_streaming());
+        (method.name().to_owned(), Method { client_streams, server_streams, own: None })
+    }
+}
+
+/// What came of one plan.
+struct Made {
+    entry: Entry,
+    mount: Result<Mount, Problems>,
+    /// What behaves for single methods.
+    methods: Vec<(Entry, Mount)>,
+    sources: Sources,
+    tasks: Vec<JoinSet<()>>,
+}
+
+/// Builds a plan, and then what behaves for single methods of it.
+async fn make(mut plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &Keep) -> Made {
+    let methods = std::mem::take(&mut plan.methods);
+    let mut made = make_one(plan, schema.clone(), base, keep).await;
+    let mut problems = Problems::default();
+    if let Ok(mount) = &made.mount {
+        let schema = schema.unwrap_or_else(|| Arc::new(mount.schema.clone()));
+        for plan in methods {
+            problems.take(is_method(&plan.entry, &mount.service));
+            let Made { entry, mount, sources, tasks, .. } = make_one(plan, Some(schema.clone()), base, keep).await;
+            made.sources.extend(sources);
+            made.tasks.extend(tasks);
+            made.methods.extend(problems.take(mount).map(|mount| (entry, mount)));
+        }
+    }
+    made.mount = made.mount.and_then(|mount| problems.or(mount));
+    made
+}
+
+async fn make_one(plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &Keep) -> Made {
+    let entry = plan.entry.clone();
+    let build = Build::new(&entry, schema, base, keep.clone());
+    let mut mount = plan.build(&build).await;
+    if mount.is_ok() && build.ignores_schema() && entry.schema.is_some() {
+        let problem = Problem::new(format!("the handler `{}` brings its own schema", entry.kind))
+            .label("of no use")
+            .help("take `schema` out");
+        mount = Err(entry.schema_problem(problem).into());
+    }
+    let mount = mount.and_then(|mount| match mount.service.full_name() == entry.name {
+        true => Ok(mount),
+        false => {
+            let implements = mount.service.full_name();
+            let problem =
+                Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
+                    .label("another service's name")
+                    .help(format!("mount it as `{implements}`"));
+            Err(entry.problem(problem).into())
+        }
+    });
+    let (sources, tasks) = build.into_parts();
+    Made { entry, mount, methods: Vec::new(), sources, tasks: vec![tasks] }
+}
+
+/// Whether the service has the method that something is to behave for.
+fn is_method(entry: &Entry, service: &ServiceDescriptor) -> Result<(), Problem> {
+    let wanted = entry.method.as_deref().unwrap_or_default();
+    let known: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
+    if known.iter().any(|known| known == wanted) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("`{}` has no method `{wanted}`", entry.name)).label("unknown method");
+    let problem = match closest(wanted, known.iter().map(String::as_str)) {
+        Some(close) => problem.help(format!("did you mean `{close}`?")),
+        None => problem,
+    };
+    Err(entry.method_problem(problem.help(format!("methods: {}", known.join(", ")))))
 }
 
 /// Every plan with the schema that the operator gives it; those whose schema

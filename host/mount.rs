@@ -16,7 +16,7 @@ use tonic_health::ServingStatus;
 use tower_service::Service;
 
 use super::dynamic::{Behaved, Dynamic};
-use super::schema::{Files, Schema};
+use super::schema::Schema;
 use crate::config::Problem;
 
 /// A call as it reaches a service.
@@ -64,8 +64,8 @@ fn answered(answer: Result<Response, Infallible>) -> Response {
 /// A service ready to be served, with everything a caller can ask about it.
 pub struct Mount {
     pub(super) service: ServiceDescriptor,
-    /// Every file the service needs, by name, as the bytes they were given in.
-    pub(super) files: Files,
+    /// What it and its messages are.
+    pub(super) schema: Schema,
     pub(super) route: Box<dyn Route>,
     pub(super) health: watch::Receiver<ServingStatus>,
     pub(super) largest_message: Option<u64>,
@@ -124,7 +124,7 @@ impl Mount {
         let service = schema.service(service)?;
         Ok(Mount {
             route: route(service.clone()),
-            files: schema.closure(service.parent_file().name()),
+            schema: schema.clone(),
             service,
             health: watch::channel(ServingStatus::Serving).1,
             largest_message: None,

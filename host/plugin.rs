@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::keep::Keep;
 use super::mount::Mount;
 use super::schema::Schema;
-use crate::config::{Problem, Sources};
+use crate::config::{Entry, Problem, Sources};
 
 /// Whatever went wrong. A [`Problem`] or [`Problems`](crate::config::Problems)
 /// in it keeps its path and place.
@@ -41,6 +41,7 @@ pub trait Plugin: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Build {
     service: String,
+    method: Option<String>,
     schema: Option<Arc<Schema>>,
     schema_asked: AtomicBool,
     base: PathBuf,
@@ -50,9 +51,10 @@ pub struct Build {
 }
 
 impl Build {
-    pub(super) fn new(service: &str, schema: Option<Arc<Schema>>, base: &Path, keep: Keep) -> Build {
+    pub(super) fn new(entry: &Entry, schema: Option<Arc<Schema>>, base: &Path, keep: Keep) -> Build {
         Build {
-            service: service.to_owned(),
+            service: entry.name.clone(),
+            method: entry.method.clone(),
             schema,
             schema_asked: AtomicBool::new(false),
             base: base.to_owned(),
@@ -65,6 +67,11 @@ impl Build {
     /// The full gRPC name the operator mounts this service under.
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// The one method it is made for, where it is not for all of them.
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref()
     }
 
     /// What the operator's `schema` says, if there is one.
@@ -111,7 +118,10 @@ impl Build {
     /// generation holds it, made by `init` where none does. The key is this
     /// service's own.
     pub fn keep<T: Send + Sync + 'static>(&self, key: &str, init: impl FnOnce() -> T) -> Arc<T> {
-        self.keep.get(&self.service, key, init)
+        match &self.method {
+            None => self.keep.get(&self.service, key, init),
+            Some(method) => self.keep.get(&format!("{}/{method}", self.service), key, init),
+        }
     }
 
     /// Runs a task that ends with the generation.

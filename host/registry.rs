@@ -25,6 +25,8 @@ pub struct Plan {
     pub entry: Entry,
     /// The settings in full, defaults filled in.
     pub effective: Value,
+    /// What behaves for single methods.
+    pub methods: Vec<Plan>,
     build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send>,
 }
 
@@ -88,7 +90,7 @@ impl Registry {
             let plugin = plugin.clone();
             let build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send> =
                 Box::new(move |build| Box::pin(async move { plugin.build(config, build).await }));
-            Ok(Plan { entry, effective, build })
+            Ok(Plan { entry, effective, methods: Vec::new(), build })
         };
         let schema = |generator: &mut SchemaGenerator| generator.subschema_for::<P::Config>();
         self.0.insert(P::KIND, Kind { plan: Arc::new(plan), schema });
@@ -126,7 +128,17 @@ impl Registry {
             return Err(entry.problem(problem).into());
         }
         match self.0.get(entry.kind.as_str()) {
-            Some(kind) => (kind.plan)(entry),
+            Some(kind) => {
+                let mut problems = Problems::default();
+                let methods = entry.methods.clone();
+                let plans = methods.into_iter().filter_map(|method| problems.take(self.plan_one(method))).collect();
+                let plan = problems.take((kind.plan)(entry));
+                problems.or(plan).and_then(|plan| match plan {
+                    Some(plan) => Ok(Plan { methods: plans, ..plan }),
+                    // Without a word: what is wrong was told before.
+                    None => Err(Problems::default()),
+                })
+            }
             None => {
                 let problem =
                     Problem::new(format!("there is no kind of handler called `{}`", entry.kind)).label("unknown kind");

@@ -23,11 +23,11 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use crate::config::{Problem, Problems};
+use crate::config::Problem;
 use crate::host::{BoxError, Build, Conversation, Dynamic, Mount, Plugin, Reply};
 use program::Program;
 pub use settings::Config;
-use settings::{Method, Service};
+use settings::Service;
 
 /// The plugin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,9 +39,10 @@ impl Plugin for Rules {
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let schema = build.schema()?;
-        let service = match config {
-            Config::Service(service) => service,
-            Config::Method(_) => {
+        let service = match (config, build.method()) {
+            (Config::Service(service), _) => service,
+            (Config::Method(rules), Some(method)) => Service::of_method(method, rules),
+            (Config::Method(_), None) => {
                 return Err(Problem::new("rules of a service are a map from its methods to their rules")
                     .label("a bare list")
                     .help(format!("write `rules: {{ METHOD: [ … ] }}` for methods of `{}`", build.service()))

@@ -35,6 +35,14 @@ pub struct Service {
     pub(super) methods: Named<Method>,
 }
 
+impl Service {
+    /// Rules of one method and nothing else.
+    pub(super) fn of_method(method: &str, rules: Vec<Rule>) -> Service {
+        let rules = Method { on_message: rules, bare: true, ..Method::default() };
+        Service { steps: STEPS, methods: Named(vec![(method.to_owned(), rules)]), ..Service::default() }
+    }
+}
+
 /// Steps that working out one rule may take: some milliseconds at the most.
 const STEPS: u32 = 100_000;
 /// Bytes that one state may take.
@@ -272,16 +280,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
             }
         }
         from.deserialize_map(InOrder(PhantomData))
-    }
-}
-
-impl JsonSchema for Named<Table> {
-    fn schema_name() -> Cow<'static, str> {
-        "Tables".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        std::collections::BTreeMap::<String, Table>::json_schema(generator)
     }
 }
 

@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{EXIT_CONFIG, complain, find, open, renderer, say};
-use crate::config::{Document, Origin, Path, Problems, Segment};
+use crate::config::{Document, Entry, Origin, Path, Problems, Segment};
 use crate::host::{Plan, Registry};
 
 /// `ostler show`: the file in full, each value with where it came from.
@@ -35,7 +35,7 @@ fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problem
     let shape = serde_json::to_value(&document.shape).unwrap_or_default();
     lines.map(&shape, &Path::default(), &|path| document.origin(path));
     lines.key(0, "services");
-    for Plan { entry, effective, .. } in &plans {
+    for Plan { entry, effective, methods, .. } in &plans {
         lines.key(1, &format!("{:?}", entry.name));
         if let Some(schema) = &entry.schema {
             let below = Path::default().then("services").then(entry.name.as_str());
@@ -43,10 +43,14 @@ fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problem
             lines.map(&json!({ "schema": schema }), &below, &|path| document.origin(path));
         }
         lines.key(2, "handler");
-        lines.key(3, &entry.kind);
-        lines.depth = 4;
-        lines.map(effective, &Path::default(), &|path| entry.section.origin(path));
-        lines.depth = 0;
+        lines.handler(3, entry, effective);
+        if !methods.is_empty() {
+            lines.key(2, "methods");
+        }
+        for Plan { entry, effective, .. } in methods {
+            lines.key(3, entry.method.as_deref().unwrap_or_default());
+            lines.handler(4, entry, effective);
+        }
     }
     Ok(lines.aligned())
 }
@@ -64,6 +68,13 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn key(&mut self, depth: usize, key: &str) {
         self.lines.push((format!("{}{key}:", "  ".repeat(depth)), String::new()));
+    }
+
+    fn handler(&mut self, depth: usize, entry: &Entry, effective: &Value) {
+        self.key(depth, &entry.kind);
+        self.depth = depth + 1;
+        self.map(effective, &Path::default(), &|path| entry.section.origin(path));
+        self.depth = 0;
     }
 
     fn map(&mut self, value: &Value, path: &Path, origins: Origins<'_>) {

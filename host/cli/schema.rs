@@ -35,7 +35,12 @@ pub(super) fn schema(registry: &Registry) -> ExitCode {
             "type": "object",
             "additionalProperties": false,
             "required": ["handler"],
-            "properties": { "schema": source, "handler": { "description": "One kind: a word, or a map with one key.", "anyOf": handlers } },
+            "properties": {
+                "schema": source,
+                "handler": { "description": "One kind: a word, or a map with one key.", "anyOf": handlers },
+                "methods": { "type": "object", "description": "What behaves for single methods instead.",
+                    "additionalProperties": { "anyOf": handlers } },
+            },
         },
     });
     root["$defs"] = Value::Object(generator.take_definitions(true));

@@ -33,9 +33,9 @@ use tonic::metadata::MetadataValue;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 use tower_service::Service as _;
 
-use super::generation::{Generation, Mounted};
+use super::generation::Generation;
 use super::health::Health;
-use super::mount::{Request, Response, Work};
+use super::mount::{Request, Response, Route, Work};
 use super::reflection::Reflection;
 use super::{HEALTH, Host, REFLECTION, REFLECTION_ALPHA};
 use crate::config::Serves;
@@ -93,7 +93,7 @@ enum To<'a> {
     Health,
     /// Both versions have the same messages, so one engine answers both.
     Reflection,
-    Mounted(&'a Mounted),
+    Mounted(&'a dyn Route),
 }
 
 impl Entrance {
@@ -185,7 +185,7 @@ impl Entrance {
     /// Asks the service; `None` if it panics.
     fn hand_over(&self, to: To<'_>, method: &str, mut request: Request) -> Option<Work> {
         match to {
-            To::Mounted(mounted) => catch_unwind(AssertUnwindSafe(|| mounted.route.call(request))).ok(),
+            To::Mounted(route) => catch_unwind(AssertUnwindSafe(|| route.call(request))).ok(),
             To::Health => {
                 let mut health = self.0.health.clone();
                 Some(Box::pin(async move { health.call(request).await.unwrap_or_else(|never| match never {}) }))
@@ -275,11 +275,12 @@ fn find<'a>(generation: &'a Generation, serves: Serves, service: &str, method: &
         _ => {
             let mounted = generation.service(service).ok_or_else(|| no_such_service(service))?;
             let kind = mounted.methods.get(method).ok_or_else(|| no_such_method(service, method))?;
+            let (route, largest) = mounted.route(kind);
             let limits = &generation.document.shape.limits;
             Ok(Way {
-                to: To::Mounted(mounted),
+                to: To::Mounted(route),
                 cardinality: if kind.client_streams { Cardinality::Many } else { Cardinality::One },
-                largest: mounted.largest_message.unwrap_or(limits.message.0),
+                largest: largest.unwrap_or(limits.message.0),
                 cap: (!kind.client_streams && !kind.server_streams).then_some(limits.unary.0),
             })
         }
