@@ -112,7 +112,8 @@ fn entry(name: String, mut service: Tree, path: Path, text: &Arc<Text>, problems
     }
     let section = Section { tree: service, path: path.clone(), text: text.clone() };
     let schema = problems.take(section.read::<shape::Service>()).and_then(|service| service.schema);
-    let methods = methods.map_or_else(Vec::new, |methods| overrides(&name, methods, &path.then("methods"), text, problems));
+    let methods =
+        methods.map_or_else(Vec::new, |methods| overrides(&name, methods, &path.then("methods"), text, problems));
     let entry = handled(name, handler?, path.then("handler"), text, problems)?;
     Some(Entry { schema, methods, ..entry })
 }

@@ -5,7 +5,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::support::client::{Client, note, point, world};
-use crate::support::start;
+use crate::support::{Ostler, start};
 
 /// A small database with everything the profiles differ in: an unnamed
 /// feature, and a point with two features of which the first has no name.
@@ -20,6 +20,22 @@ const FEATURES: &str = r#"
 
 fn yaml(settings: &str) -> String {
     format!("services:\n  routeguide.RouteGuide:\n    handler:\n      route_guide:\n{settings}{FEATURES}")
+}
+
+/// The same database behind the built-in handler, and behind one written in
+/// rules alone, which answers as the `python` profile does.
+fn pythons() -> [Ostler; 2] {
+    let rules = crate::examples::yaml("route_guide");
+    let database = FEATURES.trim_start_matches("\n        features:\n").replace("\n    ", "\n        ");
+    let rules = rules.replace(
+        &format!(
+            "features: {{ file: {}/config/features.json, of: routeguide.Feature }}",
+            crate::support::project().display()
+        ),
+        &format!("features:\n            of: routeguide.Feature\n    {database}"),
+    );
+    assert!(rules.contains("There"), "the small database is in it");
+    [start(&yaml("")), start(&rules)]
 }
 
 const DEGREE: i32 = 10_000_000;
@@ -104,9 +120,11 @@ const TABLE: [Expected; 6] = [
 
 #[tokio::test]
 async fn every_profile_answers_as_its_column_of_the_table() {
-    for expected in TABLE {
+    let profiles = TABLE.map(|expected| (start(&yaml(&format!("        profile: {}\n", expected.profile))), expected));
+    let [_, rules] = pythons();
+    let [python, ..] = TABLE;
+    for (host, expected) in profiles.into_iter().chain([(rules, Expected { profile: "rules", ..python })]) {
         let profile = expected.profile;
-        let host = start(&yaml(&format!("        profile: {profile}\n")));
         let mut client = Client::connect(host.address()).await;
 
         let known = client.get_feature(point(DEGREE, DEGREE)).await.unwrap();
@@ -147,29 +165,32 @@ async fn each_row_is_a_setting_of_its_own() {
 
 #[tokio::test]
 async fn corners_come_in_any_order_and_edges_count() {
-    let host = start(&yaml(""));
-    let mut client = Client::connect(host.address()).await;
-    let corners = [(1, 1, 3, 3), (3, 3, 1, 1), (1, 3, 3, 1), (3, 1, 1, 3)];
-    for (a, b, c, d) in corners {
-        let rectangle = Rectangle { lo: Some(point(a * DEGREE, b * DEGREE)), hi: Some(point(c * DEGREE, d * DEGREE)) };
-        assert_eq!(names(&mut client, rectangle).await, ALL, "{a} {b} {c} {d}");
+    for host in pythons() {
+        let mut client = Client::connect(host.address()).await;
+        let corners = [(1, 1, 3, 3), (3, 3, 1, 1), (1, 3, 3, 1), (3, 1, 1, 3)];
+        for (a, b, c, d) in corners {
+            let rectangle =
+                Rectangle { lo: Some(point(a * DEGREE, b * DEGREE)), hi: Some(point(c * DEGREE, d * DEGREE)) };
+            assert_eq!(names(&mut client, rectangle).await, ALL, "{a} {b} {c} {d}");
+        }
+        let exactly_here = Rectangle { lo: Some(point(DEGREE, DEGREE)), hi: Some(point(DEGREE, DEGREE)) };
+        assert_eq!(names(&mut client, exactly_here).await, ["Here"]);
+        assert_eq!(names(&mut client, Rectangle::default()).await, Vec::<String>::new(), "unset corners are (0,0)");
     }
-    let exactly_here = Rectangle { lo: Some(point(DEGREE, DEGREE)), hi: Some(point(DEGREE, DEGREE)) };
-    assert_eq!(names(&mut client, exactly_here).await, ["Here"]);
-    assert_eq!(names(&mut client, Rectangle::default()).await, Vec::<String>::new(), "unset corners are (0,0)");
 }
 
 #[tokio::test]
 async fn routes_of_no_points_one_point_and_a_million() {
-    let host = start(&yaml(""));
-    let mut client = Client::connect(host.address()).await;
-    let nothing = client.record_route(Vec::new()).await.unwrap();
-    assert_eq!((nothing.point_count, nothing.feature_count, nothing.distance, nothing.elapsed_time), (0, 0, 0, 0));
-    let one = client.record_route(vec![point(DEGREE, DEGREE)]).await.unwrap();
-    assert_eq!((one.point_count, one.feature_count, one.distance), (1, 1, 0));
-    let there_and_back = (0..1_000_000).map(|leg| point(0, if leg % 2 == 0 { 0 } else { 1_800_000_000 })).collect();
-    let long = client.record_route(there_and_back).await.unwrap();
-    assert_eq!((long.point_count, long.distance), (1_000_000, i32::MAX), "what does not fit is as much as fits");
+    for host in pythons() {
+        let mut client = Client::connect(host.address()).await;
+        let nothing = client.record_route(Vec::new()).await.unwrap();
+        assert_eq!((nothing.point_count, nothing.feature_count, nothing.distance, nothing.elapsed_time), (0, 0, 0, 0));
+        let one = client.record_route(vec![point(DEGREE, DEGREE)]).await.unwrap();
+        assert_eq!((one.point_count, one.feature_count, one.distance), (1, 1, 0));
+        let there_and_back = (0..1_000_000).map(|leg| point(0, if leg % 2 == 0 { 0 } else { 1_800_000_000 })).collect();
+        let long = client.record_route(there_and_back).await.unwrap();
+        assert_eq!((long.point_count, long.distance), (1_000_000, i32::MAX), "what does not fit is as much as fits");
+    }
 }
 
 #[tokio::test]
@@ -204,11 +225,12 @@ async fn strict_coordinates_name_the_field_that_is_off_earth() {
 
 #[tokio::test]
 async fn lenient_coordinates_take_what_every_reference_server_takes() {
-    let host = start(&yaml(""));
-    let mut client = Client::connect(host.address()).await;
-    assert!(client.get_feature(point(i32::MAX, i32::MIN)).await.is_ok());
-    let whole = Rectangle { lo: Some(point(i32::MIN, i32::MIN)), hi: Some(point(i32::MAX, i32::MAX)) };
-    assert_eq!(names(&mut client, whole).await, ALL);
+    for host in pythons() {
+        let mut client = Client::connect(host.address()).await;
+        assert!(client.get_feature(point(i32::MAX, i32::MIN)).await.is_ok());
+        let whole = Rectangle { lo: Some(point(i32::MIN, i32::MIN)), hi: Some(point(i32::MAX, i32::MAX)) };
+        assert_eq!(names(&mut client, whole).await, ALL);
+    }
 }
 
 #[tokio::test]

@@ -93,9 +93,11 @@ impl Rule {
         let mut changes = Vec::new();
         for (name, change) in &rule.change.0 {
             let compiled = changing(name, change, &scope, &place.states);
-            changes.extend(problems.take(
-                compiled.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("change"))),
-            ));
+            changes.extend(
+                problems.take(
+                    compiled.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("change"))),
+                ),
+            );
         }
         let each = rule.each.as_ref().and_then(|text| {
             let compiled = of_type(text, &scope, &Type::list(Type::Dyn));
@@ -236,9 +238,8 @@ fn changing(name: &str, change: &settings::Change, scope: &Scope, states: &[&str
         return Err(problem.into());
     };
     let mut problems = Problems::default();
-    let at = change.at.as_ref().and_then(|text| {
-        problems.take(always(text, scope).map_err(|problem| problem.within("at")))
-    });
+    let at =
+        change.at.as_ref().and_then(|text| problems.take(always(text, scope).map_err(|problem| problem.within("at"))));
     let mut acts = Vec::new();
     for (key, tree, act) in [
         ("set", &change.set, Acting::Set as fn(Tree) -> Acting),
@@ -271,9 +272,9 @@ impl Failure {
         let mut details = Vec::new();
         for (number, detail) in fail.details.iter().enumerate() {
             let compiled = detail_of(detail, scope, method);
-            details.extend(problems.take(
-                compiled.map_err(|found| found.map(|problem| problem.within(number).within("details"))),
-            ));
+            details.extend(
+                problems.take(compiled.map_err(|found| found.map(|problem| problem.within(number).within("details")))),
+            );
         }
         problems.or(Failure {
             code: code.unwrap_or(Code::Unknown),

@@ -95,10 +95,11 @@ fn descriptor(service: &ServiceDescriptor, name: &str) -> Result<MethodDescripto
         let names: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
         let problem = Problem::new(format!("`{}` has no method `{name}`", service.full_name()));
         let problem = problem.label("unknown method").key();
-        let problem = match closest(name, names.iter().map(String::as_str).chain(["tables", "state", "explain", "steps"])) {
-            Some(close) => problem.help(format!("did you mean `{close}`?")),
-            None => problem,
-        };
+        let problem =
+            match closest(name, names.iter().map(String::as_str).chain(["tables", "state", "explain", "steps"])) {
+                Some(close) => problem.help(format!("did you mean `{close}`?")),
+                None => problem,
+            };
         problem.help(format!("methods: {}", names.join(", ")))
     })
 }
@@ -118,7 +119,10 @@ fn compile(
         };
         let mut compiled = Vec::new();
         for (number, rule) in rules.iter().enumerate() {
-            let label = rule.name.clone().unwrap_or_else(|| format!("{}[{number}]", if bare { descriptor.name() } else { event.key() }));
+            let label = rule
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{}[{number}]", if bare { descriptor.name() } else { event.key() }));
             let checked = Rule::compile(rule, label, &place).map_err(|found| {
                 found.map(|problem| {
                     let problem = problem.within(number);

@@ -232,13 +232,7 @@ impl Declared {
 }
 
 /// Appends to a list of at most so many items, which counts in `bytes`.
-fn append(
-    list: &mut Value,
-    item: Value,
-    bytes: &mut usize,
-    most: usize,
-    declared: &Declared,
-) -> Result<(), Status> {
+fn append(list: &mut Value, item: Value, bytes: &mut usize, most: usize, declared: &Declared) -> Result<(), Status> {
     let added = item.size_bytes();
     while entries(list) >= most || *bytes + added > declared.bytes {
         let oldest = match list {

@@ -30,9 +30,9 @@ pub(super) async fn load(tables: &Named<Table>, schema: &Schema, build: &Build) 
     let mut loaded = Vec::new();
     for (name, table) in &tables.0 {
         let table = one(name, table, schema, build).await;
-        loaded.extend(problems.take(table.map_err(|found| {
-            found.map(|problem| problem.within(name.as_str()).within("tables"))
-        })));
+        loaded.extend(
+            problems.take(table.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("tables")))),
+        );
     }
     problems.or(loaded.into())
 }
@@ -74,7 +74,11 @@ async fn one(name: &str, table: &Table, schema: &Schema, build: &Build) -> Resul
             Err(why) if told < MOST_TOLD => {
                 told += 1;
                 let problem = Problem::new(format!("row {at} of the table `{name}` {why}"));
-                problems.push(if inside == "inline" { problem.within(at).within(inside) } else { problem.within(inside) });
+                problems.push(if inside == "inline" {
+                    problem.within(at).within(inside)
+                } else {
+                    problem.within(inside)
+                });
             }
             Err(_) => {}
         }

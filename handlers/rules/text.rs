@@ -131,10 +131,7 @@ fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
         Some(text) => always(text, scope).map(|expression| Metadatum::Binary(key, expression)),
         None => {
             let value = http::HeaderValue::from_str(text).ok().map(|value| {
-                MetadataMap::from_headers(http::HeaderMap::from_iter([(
-                    http::HeaderName::from_static("x-bin"),
-                    value,
-                )]))
+                MetadataMap::from_headers(http::HeaderMap::from_iter([(http::HeaderName::from_static("x-bin"), value)]))
             });
             let bytes = value.as_ref().and_then(|map| map.get_bin("x-bin")).and_then(|value| value.to_bytes().ok());
             let bytes = bytes.ok_or_else(|| {
@@ -186,9 +183,7 @@ impl Tree {
         Ok(match self {
             Tree::Literal(value) => value.clone(),
             Tree::Expression(expression) => expression.evaluate(names)?,
-            Tree::List(items) => {
-                items.iter().map(|item| item.work_out(names)).collect::<Result<Vec<_>, _>>()?.into()
-            }
+            Tree::List(items) => items.iter().map(|item| item.work_out(names)).collect::<Result<Vec<_>, _>>()?.into(),
             Tree::Map(entries) => {
                 let entries = entries.iter().map(|(key, tree)| Ok((key.clone(), tree.work_out(names)?)));
                 entries.collect::<Result<Fields, Failed>>()?.into()

@@ -1,0 +1,208 @@
+//! The kind `rules`: what rules do beyond the examples, and what is said of
+//! those that cannot be.
+
+use serde_json::json;
+
+use crate::examples::{answers, refusal};
+use crate::support::client::{Client, point};
+use crate::support::tools::run_with;
+use crate::support::{Ostler, Starter, binary, start, stdout};
+
+const PLAY: &str = r#"syntax = "proto3";
+package play;
+service Play {
+  rpc One(Note) returns (Note);
+  rpc Many(Note) returns (stream Note);
+  rpc Collect(stream Note) returns (Note);
+  rpc Talk(stream Note) returns (stream Note);
+}
+message Note { string text = 1; int32 number = 2; repeated string words = 3; }
+"#;
+
+fn yaml(rules: &str) -> String {
+    format!("services:\n  play.Play:\n    schema: play.proto\n    handler:\n      rules:\n{rules}")
+}
+
+fn play(rules: &str) -> Ostler {
+    Starter::default().file("play.proto", PLAY).start(&yaml(rules))
+}
+
+fn texts(host: &Ostler, method: &str, requests: &str) -> Vec<String> {
+    let answers = answers(host, &format!("play.Play/{method}"), requests);
+    answers.iter().map(|answer| answer["text"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_first_rule_that_fits_is_what_happens_and_where_none_does_that_is_said() {
+    let host = play(
+        "        One:\n          - when: request.number > 10\n            reply: { text: large }\n          \
+         - when: request.number > 5\n            reply: { text: middling }\n",
+    );
+    assert_eq!(texts(&host, "One", r#"{"number": 11}"#), ["large"]);
+    assert_eq!(texts(&host, "One", r#"{"number": 6}"#), ["middling"]);
+    let none = refusal(&host, "play.Play/One", r#"{"number": 1}"#);
+    assert!(none.contains("UNIMPLEMENTED") && none.contains("no rule of One fits"), "{none}");
+    let without = refusal(&host, "play.Play/Many", "{}");
+    assert!(without.contains("UNIMPLEMENTED") && without.contains("there are no rules for Many"), "{without}");
+}
+
+#[test]
+fn replies_come_one_after_the_other_for_each_item_and_over_again() {
+    let host = play(
+        "        Many:\n          - when: request.text == 'several'\n            replies: [{ text: a }, { text: b }]\n          \
+         - when: request.text == 'each'\n            each: request.words\n            reply: { text: '=item' }\n          \
+         - when: request.text == 'all'\n            each: request.words\n            replies: [{ text: '=item' }, { text: '=item + \"!\"' }]\n            \
+         repeat: { times: 2, every: 1ms }\n          \
+         - replies: [{ text: '=string(turn)' }]\n            repeat: { times: 3 }\n            \
+         fail: { code: ABORTED, message: enough }\n",
+    );
+    assert_eq!(texts(&host, "Many", r#"{"text": "several"}"#), ["a", "b"]);
+    assert_eq!(texts(&host, "Many", r#"{"text": "each", "words": ["x", "y"]}"#), ["x", "y"]);
+    assert_eq!(texts(&host, "Many", r#"{"text": "each"}"#), Vec::<String>::new(), "none for nothing");
+    assert_eq!(
+        texts(&host, "Many", r#"{"text": "all", "words": ["x", "y"]}"#),
+        ["x", "x!", "y", "y!", "x", "x!", "y", "y!"]
+    );
+    let mut call = std::process::Command::new(binary());
+    let output = run_with(call.args(["call", "--address", host.address(), "play.Play/Many"]), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ABORTED"), "replies, and then a status");
+}
+
+#[test]
+fn a_stream_has_a_beginning_messages_and_an_end() {
+    let host = play(
+        "        state: { heard: { start: [] } }\n        Talk:\n          on_start:\n            - reply: { text: welcome }\n          \
+         on_message:\n            - when: request.text == 'quit'\n              reply: { text: bye }\n              end: true\n            \
+         - change: { heard: { append: '=request.text' } }\n              when: request.text != ''\n              \
+         reply: { text: '=\"heard \" + request.text', number: '=number' }\n          \
+         on_end:\n            - reply: { words: '=heard', text: end }\n        \
+         Collect:\n          on_message:\n            - when: request.text == 'stop'\n              reply: { text: early }\n            \
+         - change: { heard: { append: '=request.text' } }\n          on_end:\n            - reply: { words: '=heard' }\n",
+    );
+    let talked = answers(&host, "play.Play/Talk", r#"{"text": "a"} {} {"text": "b"}"#);
+    assert_eq!(
+        talked,
+        [
+            json!({ "text": "welcome" }),
+            json!({ "text": "heard a", "number": 1 }),
+            json!({ "text": "heard b", "number": 3 }),
+            json!({ "text": "end", "words": ["a", "b"] }),
+        ]
+    );
+    assert_eq!(texts(&host, "Talk", r#"{"text": "quit"} {"text": "more"}"#), ["welcome", "bye"]);
+    assert_eq!(answers(&host, "play.Play/Collect", r#"{"text": "a"} {"text": "b"}"#), [json!({ "words": ["a", "b"] })]);
+    assert_eq!(texts(&host, "Collect", r#"{"text": "a"} {"text": "stop"}"#), ["early"]);
+}
+
+#[test]
+fn what_a_service_remembers_outlives_a_reload_and_what_a_stream_does_not_its_call() {
+    let rules = "        state:\n          all: { start: 0, scope: service }\n          own: { start: 0 }\n        One:\n          \
+                 - change: { all: { add: '=request.number' }, own: { add: 1 } }\n            \
+                 reply: { number: '=all', text: '=string(own)' }\n";
+    let host = play(rules);
+    let count = |host: &Ostler| answers(host, "play.Play/One", r#"{"number": 5}"#)[0].clone();
+    assert_eq!(count(&host), json!({ "number": 5, "text": "1" }));
+    assert_eq!(count(&host), json!({ "number": 10, "text": "1" }));
+    assert!(host.reload(&yaml(&rules.replace("string(own)", "string(own) + '.'"))));
+    assert_eq!(count(&host), json!({ "number": 15, "text": "1." }));
+}
+
+#[test]
+fn state_is_bounded_and_says_so() {
+    let host = play(
+        "        state:\n          few: { start: [], entries: 2, scope: service }\n          \
+         last: { start: [], entries: 2, full: drop_oldest, scope: service }\n          \
+         places: { start: {}, entries: 2, each: 2, full: drop_oldest, scope: service }\n          \
+         small: { start: '', size: 200B, scope: service }\n        One:\n          \
+         - when: request.text == 'few'\n            change: { few: { append: x } }\n            reply: {}\n          \
+         - when: request.text == 'last'\n            change: { last: { append: '=string(request.number)' } }\n            reply: { words: '=last' }\n          \
+         - when: request.text == 'small'\n            change: { small: { set: '=small + \"0123456789\"' } }\n            reply: {}\n          \
+         - change: { places: { at: request.text, append: '=string(request.number)' } }\n            \
+         reply: { words: '=places[request.text]' }\n",
+    );
+    let one = |request: &str| answers(&host, "play.Play/One", request)[0].clone();
+    one(r#"{"text": "few"}"#);
+    one(r#"{"text": "few"}"#);
+    let full = refusal(&host, "play.Play/One", r#"{"text": "few"}"#);
+    assert!(full.contains("RESOURCE_EXHAUSTED") && full.contains("the state `few` is full"), "{full}");
+    for number in 1..=3 {
+        let words = one(&format!(r#"{{"text": "last", "number": {number}}}"#));
+        assert_eq!(words["words"].as_array().unwrap().len(), number.min(2));
+        one(&format!(r#"{{"text": "here", "number": {number}}}"#));
+    }
+    assert_eq!(one(r#"{"text": "last", "number": 4}"#)["words"], json!(["3", "4"]));
+    assert_eq!(one(r#"{"text": "here", "number": 4}"#)["words"], json!(["3", "4"]));
+    one(r#"{"text": "there"}"#);
+    assert!(refusal(&host, "play.Play/One", r#"{"text": "elsewhere"}"#).contains("`places` is full"));
+    let grown = (0..100).map_while(|_| {
+        let mut call = std::process::Command::new(binary());
+        let args = ["call", "--address", host.address(), "play.Play/One", r#"{"text": "small"}"#];
+        run_with(call.args(args), "").status.success().then_some(())
+    });
+    assert!((1..20).contains(&grown.count()), "a text does not grow for ever");
+}
+
+#[test]
+fn headers_trailers_and_explanations_are_metadata() {
+    let host = play(
+        "        explain: true\n        One:\n          - name: large\n            when: request.number > 10\n            reply: {}\n          \
+         - reply: { text: '=metadata[\"who\"]' }\n            headers: { from: '=peer.address', data-bin: AAEC }\n            \
+         trailers: { took: '=string(number)' }\n",
+    );
+    let mut call = std::process::Command::new(binary());
+    let args = ["call", "--address", host.address(), "-H", "who: me", "--headers", "play.Play/One", "{}"];
+    let output = run_with(call.args(args), "");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    for words in ["\"me\"", "from: 127.0.0.1", "data-bin: AAEC", "took: 1", "ostler-rule: large: not `request.number > 10`; One[1] answers"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn a_rule_that_would_take_for_ever_is_ended() {
+    let host = play(
+        "        steps: 10000\n        One:\n          - reply:\n              \
+         number: '=request.words.filter(a, request.words.exists(b, request.words.exists(c, a + b == c))).size()'\n",
+    );
+    let words: Vec<String> = (0..1000).map(|word| word.to_string()).collect();
+    let told = refusal(&host, "play.Play/One", &json!({ "words": words }).to_string());
+    assert!(told.contains("RESOURCE_EXHAUSTED") && told.contains("more steps"), "{told}");
+    assert_eq!(texts(&host, "One", r#"{"words": ["a", "b"]}"#), [""]);
+}
+
+#[tokio::test]
+async fn one_method_of_any_service_can_be_overridden() {
+    let host = start(
+        "services:\n  routeguide.RouteGuide:\n    handler: route_guide\n    methods:\n      GetFeature:\n        rules:\n          \
+         - when: request.latitude == 0\n            reply: { name: The equator, location: '=request' }\n          \
+         - fail: { code: NOT_FOUND, message: nothing but the equator }\n",
+    );
+    let mut client = Client::connect(host.address()).await;
+    assert_eq!(client.get_feature(point(0, 7)).await.unwrap().name, "The equator");
+    assert_eq!(client.get_feature(point(1, 7)).await.unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(client.record_route(vec![point(0, 0)]).await.unwrap().point_count, 1, "the others are as they were");
+}
+
+#[test]
+fn a_table_is_watched_as_its_configuration_is() {
+    let rules = "        tables: { rows: { file: rows.json, key: row.id } }\n        One:\n          \
+                 - reply: { text: '=request.text in rows ? rows[request.text].says : \"nothing\"' }\n";
+    let rows = json!([{ "id": "a", "says": "first" }, { "id": "a", "says": "never" }]).to_string();
+    let starter = Starter::default().file("play.proto", PLAY).file("rows.json", &rows);
+    let host = starter.start(&format!("reload: {{ settle: 20ms }}\n{}", yaml(rules)));
+    assert_eq!(texts(&host, "One", r#"{"text": "a"}"#), ["first"]);
+    assert_eq!(texts(&host, "One", r#"{"text": "b"}"#), ["nothing"]);
+    let mark = host.mark();
+    std::fs::write(host.folder().join("rows.json"), rows.replace("first", "changed")).unwrap();
+    host.wait_for(mark, "reloaded");
+    assert_eq!(texts(&host, "One", r#"{"text": "a"}"#), ["changed"]);
+}
+
+#[test]
+fn show_prints_rules_as_they_are_meant() {
+    let host = play("        One:\n          - reply: { text: hi }\n");
+    let file = host.file();
+    let shown = stdout(&crate::support::ostler(&["show", file.to_str().unwrap()]));
+    assert!(shown.contains("play.proto") && shown.contains("One: [{\"reply\":{\"text\":\"hi\"}}]"), "{shown}");
+}
