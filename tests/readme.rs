@@ -66,6 +66,17 @@ fn every_word_of_the_author_s_guide_is_true() {
 }
 
 #[test]
+fn every_word_about_services_is_true() {
+    let Some(tools) = Tools::all() else { return };
+    let mut session = Session::new(&tools, "ostler", binary().as_ref());
+    let greeter = |file| std::fs::read_to_string(project().join("docs/examples/greeter").join(file)).unwrap();
+    std::fs::write(session.path("greeter.proto"), greeter("greeter.proto")).unwrap();
+    let yaml = format!("listen: 127.0.0.1:{}\n", session.port) + &greeter("ostler.yaml");
+    std::fs::write(session.path("ostler.yaml"), yaml).unwrap();
+    session.play(&document("docs/services.md"));
+}
+
+#[test]
 fn the_table_of_profiles_is_what_each_profile_sets() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
@@ -91,7 +102,7 @@ fn the_table_of_profiles_is_what_each_profile_sets() {
 
 #[test]
 fn links_lead_somewhere() {
-    for name in ["README.md", "CONTRIBUTING.md", "docs/plugins.md"] {
+    for name in ["README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/services.md"] {
         let text = std::fs::read_to_string(project().join(name)).unwrap();
         let folder = project().join(name);
         let folder = folder.parent().unwrap();
@@ -139,7 +150,7 @@ fn document(name: &str) -> Vec<Block> {
 /// system hands out, and no part of a number the documents show.
 fn free_port() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let documents = ["README.md", "docs/plugins.md"].map(|name| std::fs::read_to_string(project().join(name)).unwrap());
+    let documents = ["README.md", "docs/plugins.md", "docs/services.md"].map(|name| std::fs::read_to_string(project().join(name)).unwrap());
     let any =
         || 10_000 + std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(7919) % 20_000;
     let mut ports = std::iter::repeat_with(any).map(|port| port.to_string());

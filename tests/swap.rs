@@ -1,5 +1,7 @@
 //! Swaps: whole, at once, unnoticed by calls in flight, and only for the good.
 
+mod dynamic;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
