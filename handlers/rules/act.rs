@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tonic::{Code, Status};
 
 use super::expr::{Expression, Failed, Key, Names, Scope, Template, Type, Value};
-use super::scope::{ITEM, TURN, check};
+use super::scope::{Event, ITEM, TURN, check};
 use super::settings;
 use super::state::{Act, Change};
 use super::text::{Metadata, Text, Tree, always, of_type};
@@ -20,6 +20,7 @@ pub(super) struct Rule {
     /// What it is called: as the operator has it, or the event and its number.
     pub(super) label: String,
     pub(super) lets: Vec<(String, Expression)>,
+    pub(super) is: Option<Template>,
     pub(super) when: Option<(String, Expression)>,
     changes: Vec<Changing>,
     pub(super) each: Option<Expression>,
@@ -61,6 +62,7 @@ pub(super) struct Failure {
 /// What the rules of one event are checked against.
 pub(super) struct Place<'a> {
     pub(super) method: &'a MethodDescriptor,
+    pub(super) event: Event,
     pub(super) scope: Scope,
     /// The names of the states, in the order they are held in.
     pub(super) states: Vec<&'a str>,
@@ -86,6 +88,13 @@ impl Rule {
             };
             scope = scope.with(name.as_str(), of);
         }
+        let is = rule.is.as_ref().and_then(|tree| {
+            let compiled = match place.event {
+                Event::Message => Template::compile(tree, &place.method.input(), &scope),
+                _ => Err(Problem::new("there is no message here to be this one").label("no message").into()),
+            };
+            problems.take(compiled.map_err(|found| found.map(|problem| problem.within("is"))))
+        });
         let when = rule.when.as_ref().and_then(|text| {
             let compiled = of_type(text, &scope, &Type::Bool).map_err(|problem| problem.within("when"));
             problems.take(compiled).map(|expression| (text.clone(), expression))
@@ -142,6 +151,7 @@ impl Rule {
         problems.or(Rule {
             label,
             lets,
+            is,
             when,
             changes,
             each,

@@ -114,6 +114,7 @@ fn compile(
     let mut event = |event: Event, rules: &[settings::Rule], bare: bool| {
         let place = Place {
             method: descriptor,
+            event,
             scope: scope::of(descriptor, event, tables, settings),
             states: settings.state.0.iter().map(|(name, _)| name.as_str()).collect(),
         };

@@ -171,6 +171,13 @@ impl Run {
                 names = names.value(name, value.clone());
                 lets.push(value);
             }
+            if let (Some(is), Some(request)) = (&rule.is, &request)
+                && Value::of_message(is.fill(&names).map_err(|failed| told(rule, failed))?)
+                    != Value::of_message(request.clone())
+            {
+                explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
+                continue;
+            }
             if let Some((text, when)) = &rule.when
                 && !when.is_true(&names).map_err(|failed| told(rule, failed))?
             {

@@ -149,6 +149,9 @@ pub struct Rule {
     #[serde(rename = "let", skip_serializing_if = "Named::is_empty")]
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub(super) lets: Named<String>,
+    /// The rule fits messages that are exactly this one, in protobuf's JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) is: Option<Json>,
     /// An expression: whether the rule fits. Without it, it always does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) when: Option<String>,
