@@ -24,6 +24,8 @@ pub(in crate::handlers::rules) enum Failed {
     Overflow,
     /// Two things of one key in a map.
     RepeatedKey,
+    /// A value that nests deeper than one may.
+    TooDeep,
     /// A name of the scope to which the call binds nothing.
     Unbound(String),
     /// Something of a type that has no such operation.
@@ -80,6 +82,7 @@ impl fmt::Display for Failed {
             Failed::DivisionByZero => f.write_str("division by zero"),
             Failed::Overflow => f.write_str("a number, time or duration is out of its type's range"),
             Failed::RepeatedKey => f.write_str("a map is given one key twice"),
+            Failed::TooDeep => f.write_str("a value nests too deep"),
             Failed::Unbound(name) => write!(f, "`{name}` has no value here"),
             Failed::Unfit { operation, got } => write!(f, "`{operation}` is not for {got}"),
             Failed::Argument { function, why } => write!(f, "`{function}` {why}"),

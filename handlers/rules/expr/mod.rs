@@ -22,23 +22,33 @@
 //! let answer: DynamicMessage = reply.fill(&names)?;
 //! ```
 
+mod arithmetic;
+mod check;
 mod compare;
+mod expression;
 mod failed;
+mod functions;
 mod key;
 mod list;
 mod map;
 mod names;
+mod node;
+mod parse;
+mod run;
 mod scope;
 mod seen;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod time;
 mod types;
 mod value;
 
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
-use crate::config::{Problem, Problems};
+use crate::config::Problems;
 
+pub(in crate::handlers::rules) use expression::Expression;
 pub(in crate::handlers::rules) use failed::Failed;
 pub(in crate::handlers::rules) use key::Key;
 pub(in crate::handlers::rules) use names::Names;
@@ -46,33 +56,6 @@ pub(in crate::handlers::rules) use scope::Scope;
 pub(in crate::handlers::rules) use time::{Duration, Timestamp};
 pub(in crate::handlers::rules) use types::Type;
 pub(in crate::handlers::rules) use value::{Fields, Value};
-
-/// An expression that was checked.
-#[derive(Debug)]
-pub(in crate::handlers::rules) struct Expression;
-
-impl Expression {
-    /// Checks an expression, without the `=` before it, against the names it may use.
-    pub(in crate::handlers::rules) fn compile(_text: &str, _scope: &Scope) -> Result<Expression, Problem> {
-        todo!()
-    }
-    /// What the check says it gives; [`Type::Dyn`] where only a call can tell.
-    pub(in crate::handlers::rules) fn gives(&self) -> &Type {
-        todo!()
-    }
-    /// Whether it reads the name, so that what nobody reads need not be bound.
-    pub(in crate::handlers::rules) fn reads(&self, _name: &str) -> bool {
-        todo!()
-    }
-    /// Works it out.
-    pub(in crate::handlers::rules) fn evaluate(&self, _names: &Names<'_>) -> Result<Value, Failed> {
-        todo!()
-    }
-    /// Works it out where a bool is due.
-    pub(in crate::handlers::rules) fn is_true(&self, _names: &Names<'_>) -> Result<bool, Failed> {
-        todo!()
-    }
-}
 
 /// A message with expressions in it.
 #[derive(Debug)]

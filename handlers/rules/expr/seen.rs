@@ -12,7 +12,7 @@ use super::map::Map;
 use super::steps::Steps;
 use super::time::{Duration, NANOS, Timestamp};
 use super::types::WellKnown;
-use super::value::{Value, message_size, proto_size};
+use super::value::{DEEPEST, Value, message_size, proto_size};
 
 /// A value during an evaluation. A clone copies nothing.
 #[derive(Clone, Debug)]
@@ -181,7 +181,18 @@ impl<'a> Seen<'a> {
     /// As it is kept. What is shared already is shared on; what is borrowed is
     /// copied, at a price.
     pub(super) fn keep(&self, steps: &mut Steps) -> Result<Value, Failed> {
+        self.keep_below(0, steps)
+    }
+
+    fn keep_below(&self, above: usize, steps: &mut Steps) -> Result<Value, Failed> {
         steps.one()?;
+        if above > DEEPEST {
+            return Err(Failed::TooDeep);
+        }
+        let shared = |value: Value, steps: &mut Steps| {
+            // On its own it was kept before, and nests no deeper now.
+            if above > 0 && above + value.depth(steps)? > DEEPEST { Err(Failed::TooDeep) } else { Ok(value) }
+        };
         Ok(match self {
             Seen::Null => Value::Null,
             Seen::Bool(value) => Value::Bool(*value),
@@ -196,14 +207,15 @@ impl<'a> Seen<'a> {
             Seen::Bytes(bytes) => Value::Bytes(bytes.clone()),
             Seen::Timestamp(value) => Value::Timestamp(*value),
             Seen::Duration(value) => Value::Duration(*value),
-            Seen::List(List::Kept(items)) => Value::List((*items).clone()),
+            Seen::List(List::Kept(items)) => shared(Value::List((*items).clone()), steps)?,
             Seen::List(list) => {
-                let items = list.iter().map(|item| item.keep(steps)).collect::<Result<Vec<_>, _>>()?;
+                let items = list.iter().map(|item| item.keep_below(above + 1, steps)).collect::<Result<Vec<_>, _>>()?;
                 Value::List(items.into())
             }
-            Seen::Map(Map::Kept(fields)) => Value::Map((*fields).clone()),
+            Seen::Map(Map::Kept(fields)) => shared(Value::Map((*fields).clone()), steps)?,
             Seen::Map(map) => {
-                let entries = map.entries().into_iter().map(|(key, value)| Ok((key, value.keep(steps)?)));
+                let entries =
+                    map.entries().into_iter().map(|(key, value)| Ok((key, value.keep_below(above + 1, steps)?)));
                 Value::Map(Arc::new(entries.collect::<Result<_, Failed>>()?))
             }
             Seen::Message(Message::Kept(message)) => Value::Message((*message).clone()),

@@ -124,6 +124,9 @@ impl Duration {
         if rest == "0" {
             return Some(Duration(0));
         }
+        if rest.is_empty() {
+            return None;
+        }
         let mut total = 0_i128;
         while !rest.is_empty() {
             let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -132,7 +135,7 @@ impl Duration {
             total = total.checked_add(scaled(number, nanos_of(&after[..unit])?)?)?;
             rest = &after[unit..];
         }
-        (!text.is_empty()).then(|| Duration::of(sign * total))?
+        Duration::of(sign * total)
     }
 
     /// Nanoseconds.

@@ -9,6 +9,7 @@ use prost_reflect::{DynamicMessage, Value as Proto};
 use super::failed::Failed;
 use super::key::Key;
 use super::seen::Seen;
+use super::steps::Steps;
 use super::time::{Duration, Timestamp};
 
 /// The entries of a map, in the order of their keys.
@@ -48,22 +49,77 @@ pub(in crate::handlers::rules) enum Value {
 /// What a value takes beside what it holds.
 const OVERHEAD: usize = size_of::<Value>();
 
+/// How much of a value is counted.
+const COUNTED: usize = 1 << 30;
+
+/// How many values within another are looked at before that is refused.
+const WALKED: u64 = 1_000_000;
+
+/// The most lists and maps within each other.
+pub(super) const DEEPEST: usize = 64;
+
 impl Value {
-    /// About how many bytes it takes, shared parts counted in full.
+    /// About how many bytes it takes, shared parts counted wherever they are
+    /// seen. What takes more than a GiB is not counted to its end.
     pub(in crate::handlers::rules) fn size_bytes(&self) -> usize {
-        OVERHEAD
-            + match self {
-                Value::String(text) => text.len(),
-                Value::Bytes(bytes) => bytes.len(),
-                Value::List(items) => items.iter().map(Value::size_bytes).sum(),
-                Value::Map(fields) => fields.iter().map(|(key, value)| key.size_bytes() + value.size_bytes()).sum(),
-                Value::Message(message) => message_size(message),
-                _ => 0,
+        let mut size = 0;
+        self.count(&mut size);
+        size
+    }
+
+    fn count(&self, size: &mut usize) {
+        *size += OVERHEAD;
+        match self {
+            Value::String(text) => *size += text.len(),
+            Value::Bytes(bytes) => *size += bytes.len(),
+            Value::Message(message) => *size += message_size(message),
+            // A list that holds another twice, and so on, has no end worth waiting for.
+            Value::List(items) => {
+                for item in items.iter() {
+                    if *size >= COUNTED {
+                        break;
+                    }
+                    item.count(size);
+                }
             }
+            Value::Map(fields) => {
+                for (key, value) in fields.iter() {
+                    if *size >= COUNTED {
+                        break;
+                    }
+                    *size += key.size_bytes();
+                    value.count(size);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How deep it nests, if that is within what is walked on an ordinary stack.
+    pub(super) fn depth(&self, steps: &mut Steps) -> Result<usize, Failed> {
+        self.depth_below(DEEPEST, steps)
+    }
+
+    fn depth_below(&self, allowed: usize, steps: &mut Steps) -> Result<usize, Failed> {
+        let mut deepest = |items: &mut dyn Iterator<Item = &Value>| {
+            let allowed = allowed.checked_sub(1).ok_or(Failed::TooDeep)?;
+            let mut deepest = 0;
+            for item in items {
+                steps.one()?;
+                deepest = deepest.max(item.depth_below(allowed, steps)?);
+            }
+            Ok(deepest + 1)
+        };
+        match self {
+            Value::List(items) => deepest(&mut items.iter()),
+            Value::Map(fields) => deepest(&mut fields.values()),
+            _ => Ok(0),
+        }
     }
 
     /// Appends to a list.
     pub(in crate::handlers::rules) fn push(&mut self, item: Value) -> Result<(), Failed> {
+        item.depth_below(DEEPEST - 1, &mut Steps::new(WALKED))?;
         match self {
             Value::List(items) => {
                 Arc::make_mut(items).push(item);
@@ -75,6 +131,7 @@ impl Value {
 
     /// Puts into a map, and gives what was there.
     pub(in crate::handlers::rules) fn set(&mut self, key: Key, value: Value) -> Result<Option<Value>, Failed> {
+        value.depth_below(DEEPEST - 1, &mut Steps::new(WALKED))?;
         match self {
             Value::Map(fields) => Ok(Arc::make_mut(fields).insert(key, value)),
             other => Err(Failed::unfit("set", &[Seen::value(other)])),
