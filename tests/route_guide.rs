@@ -25,15 +25,10 @@ fn yaml(settings: &str) -> String {
 /// The same database behind the built-in handler, and behind one written in
 /// rules alone, which answers as the `python` profile does.
 fn pythons() -> [Ostler; 2] {
-    let rules = crate::examples::yaml("route_guide");
-    let database = FEATURES.trim_start_matches("\n        features:\n").replace("\n    ", "\n        ");
-    let rules = rules.replace(
-        &format!(
-            "features: {{ file: {}/config/features.json, of: routeguide.Feature }}",
-            crate::support::project().display()
-        ),
-        &format!("features:\n            of: routeguide.Feature\n    {database}"),
-    );
+    let file = format!("{}/config/features.json", crate::support::project().display());
+    let from_file = format!("features: {{ file: {file}, of: routeguide.Feature }}\n");
+    let inline = FEATURES.trim_start().replace("\n", "\n  ").replace("inline", "of: routeguide.Feature\n            inline");
+    let rules = crate::examples::yaml("route_guide").replace(&from_file, &(inline + "\n"));
     assert!(rules.contains("There"), "the small database is in it");
     [start(&yaml("")), start(&rules)]
 }
