@@ -1,5 +1,7 @@
 //! One expression: checked once, worked out for each call.
 
+use std::fmt;
+
 use super::check::check;
 use super::failed::Failed;
 use super::names::Names;
@@ -13,10 +15,15 @@ use super::value::Value;
 use crate::config::Problem;
 
 /// An expression that was checked.
-#[derive(Debug)]
 pub(in crate::handlers::rules) struct Expression {
     node: Node,
     gives: Type,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expression").field("gives", &self.gives).finish_non_exhaustive()
+    }
 }
 
 impl Expression {

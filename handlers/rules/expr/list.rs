@@ -8,7 +8,7 @@ use super::seen::Seen;
 use super::value::Value;
 
 /// A list, wherever its items lie.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum List<'a> {
     /// In a message.
     Field(&'a [Proto]),

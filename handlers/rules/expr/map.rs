@@ -10,7 +10,7 @@ use super::seen::{Seen, Text};
 use super::value::Fields;
 
 /// A map, wherever its entries lie.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Map<'a> {
     /// In a message.
     Field(&'a HashMap<MapKey, Proto>),

@@ -38,45 +38,19 @@ mod run;
 mod scope;
 mod seen;
 mod steps;
+mod template;
 #[cfg(test)]
 mod tests;
 mod time;
 mod types;
 mod value;
 
-use prost_reflect::{DynamicMessage, MessageDescriptor};
-
-use crate::config::Problems;
-
 pub(in crate::handlers::rules) use expression::Expression;
 pub(in crate::handlers::rules) use failed::Failed;
 pub(in crate::handlers::rules) use key::Key;
 pub(in crate::handlers::rules) use names::Names;
 pub(in crate::handlers::rules) use scope::Scope;
+pub(in crate::handlers::rules) use template::Template;
 pub(in crate::handlers::rules) use time::{Duration, Timestamp};
 pub(in crate::handlers::rules) use types::Type;
 pub(in crate::handlers::rules) use value::{Fields, Value};
-
-/// A message with expressions in it.
-#[derive(Debug)]
-pub(in crate::handlers::rules) struct Template;
-
-impl Template {
-    /// Checks a tree in protobuf's JSON mapping against a message type. The
-    /// paths of the problems start at the tree.
-    pub(in crate::handlers::rules) fn compile(
-        _tree: &serde_json::Value,
-        _descriptor: &MessageDescriptor,
-        _scope: &Scope,
-    ) -> Result<Template, Problems> {
-        todo!()
-    }
-    /// Whether any of its expressions reads the name.
-    pub(in crate::handlers::rules) fn reads(&self, _name: &str) -> bool {
-        todo!()
-    }
-    /// The message, with every expression worked out; one budget for them all.
-    pub(in crate::handlers::rules) fn fill(&self, _names: &Names<'_>) -> Result<DynamicMessage, Failed> {
-        todo!()
-    }
-}

@@ -12,14 +12,12 @@ const STEPS: u64 = 1_000_000;
 /// Names and what they stand for, for one evaluation or a few. Messages are
 /// borrowed where they lie. Names bound in the order of the scope are found
 /// at once; any other order works too.
-#[derive(Debug)]
 pub(in crate::handlers::rules) struct Names<'a> {
     bound: Vec<(&'a str, Bound<'a>)>,
     outer: Option<&'a Names<'a>>,
     steps: u64,
 }
 
-#[derive(Debug)]
 enum Bound<'a> {
     Message(&'a DynamicMessage),
     Lent(&'a Value),

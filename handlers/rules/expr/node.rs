@@ -7,7 +7,6 @@ use super::functions::Function;
 use super::value::Value;
 
 /// One operation and what it works on.
-#[derive(Debug)]
 pub(super) enum Node {
     /// A constant.
     Literal(Value),
@@ -70,7 +69,6 @@ pub(super) enum Node {
 }
 
 /// What goes over a list, or over the keys of a map.
-#[derive(Debug)]
 pub(super) struct Loop {
     pub(super) kind: LoopKind,
     pub(super) over: Node,

@@ -15,7 +15,6 @@ use super::seen::{Seen, Text};
 use super::steps::Steps;
 
 /// What one evaluation has at hand.
-#[derive(Debug)]
 pub(super) struct Frame<'a> {
     pub(super) steps: Steps,
     names: &'a Names<'a>,

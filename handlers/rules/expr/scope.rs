@@ -8,13 +8,12 @@ use super::types::Type;
 
 /// Names with their types. One more makes a new scope that shares the old one,
 /// so that a scope is cheap to hand down and to extend.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(in crate::handlers::rules) struct Scope {
     last: Option<Arc<Entry>>,
     pool: Option<DescriptorPool>,
 }
 
-#[derive(Debug)]
 struct Entry {
     name: String,
     of: Type,

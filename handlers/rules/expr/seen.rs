@@ -15,7 +15,7 @@ use super::types::WellKnown;
 use super::value::{DEEPEST, Value, message_size, proto_size};
 
 /// A value during an evaluation. A clone copies nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Seen<'a> {
     Null,
     Bool(bool),
@@ -52,7 +52,7 @@ impl std::ops::Deref for Text<'_> {
 }
 
 /// A message, lent or made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Message<'a> {
     Lent(&'a DynamicMessage),
     Kept(&'a Arc<DynamicMessage>),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 /// What an expression gives, or a name stands for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(in crate::handlers::rules) enum Type {
     /// Anything; known only when it is there.
     Dyn,
@@ -115,6 +115,14 @@ impl Type {
             Type::Message(message) => format!("a message `{}`", message.full_name()),
             other => format!("a {other}"),
         }
+    }
+}
+
+/// As it is displayed: a descriptor's own words have no end where a message
+/// holds others of its type.
+impl fmt::Debug for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Values that outlive the evaluation that made them: state, tables, results.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, Value as Proto};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value as Proto};
 
 use super::failed::Failed;
 use super::key::Key;
@@ -17,7 +18,7 @@ pub(in crate::handlers::rules) type Fields = BTreeMap<Key, Value>;
 
 /// A value that can be kept. A clone shares what is large; a change copies it
 /// first only if somebody else holds it too.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(in crate::handlers::rules) enum Value {
     /// Nothing.
     #[default]
@@ -44,6 +45,26 @@ pub(in crate::handlers::rules) enum Value {
     Map(Arc<Fields>),
     /// A message, read by its fields.
     Message(Arc<DynamicMessage>),
+}
+
+/// As the language writes it; messages in protobuf's text format.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Int(value) => write!(f, "{value}"),
+            Value::Uint(value) => write!(f, "{value}u"),
+            Value::Double(value) => write!(f, "{value:?}"),
+            Value::String(text) => write!(f, "{text:?}"),
+            Value::Bytes(bytes) => write!(f, "{bytes:?}"),
+            Value::Timestamp(time) => write!(f, "{time}"),
+            Value::Duration(span) => write!(f, "{span}"),
+            Value::List(items) => f.debug_list().entries(items.iter()).finish(),
+            Value::Map(fields) => f.debug_map().entries(fields.iter()).finish(),
+            Value::Message(message) => write!(f, "{} {{{message}}}", message.descriptor().full_name()),
+        }
+    }
 }
 
 /// What a value takes beside what it holds.
@@ -238,3 +259,16 @@ macro_rules! from {
 
 from!(bool => Bool, i64 => Int, u64 => Uint, f64 => Double, &str => String, String => String, Bytes => Bytes,
     Timestamp => Timestamp, Duration => Duration, Vec<Value> => List, Fields => Map);
+
+/// Whether a message nests deeper than one may that is put into another.
+pub(super) fn too_deep(message: &DynamicMessage) -> bool {
+    fn deeper(value: &Proto, allowed: usize) -> bool {
+        match value {
+            Proto::Message(message) => allowed == 0 || message.fields().any(|(_, value)| deeper(value, allowed - 1)),
+            Proto::List(items) => items.iter().any(|item| deeper(item, allowed)),
+            Proto::Map(entries) => entries.values().any(|value| deeper(value, allowed)),
+            _ => false,
+        }
+    }
+    message.fields().any(|(_, value)| deeper(value, DEEPEST))
+}

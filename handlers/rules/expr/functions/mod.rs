@@ -8,8 +8,6 @@ mod math;
 mod text;
 mod times;
 
-use std::fmt;
-
 use super::failed::Failed;
 use super::run::Frame;
 use super::seen::Seen;
@@ -79,12 +77,6 @@ pub(super) enum Gives {
     Ints,
     /// What the first is.
     First,
-}
-
-impl fmt::Debug for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 /// Every function there is.

@@ -5,6 +5,7 @@ mod check;
 mod evaluate;
 mod robust;
 mod speed;
+mod template;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
