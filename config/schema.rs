@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema as JsonShape, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::units::Period;
 
 /// Where a service's schema is to be had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// A `.proto`, a folder of them, or a descriptor set.
     Files {
@@ -19,7 +19,6 @@ pub enum Schema {
         path: PathBuf,
         /// The folders that imports start from; by default the folder the
         /// `.proto` is in, or the folder itself.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         imports: Vec<PathBuf>,
     },
     /// What another server says of itself.
@@ -27,7 +26,6 @@ pub enum Schema {
         /// The server: `http://host:port` or `unix:/path`.
         reflect: String,
         /// How often to ask again; by default at each reload and never between.
-        #[serde(skip_serializing_if = "Option::is_none")]
         refresh: Option<Period>,
     },
 }
@@ -85,6 +83,29 @@ impl<'de> de::Visitor<'de> for OneSource {
 impl<'de> Deserialize<'de> for Schema {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(OneSource)
+    }
+}
+
+/// As it was written: a path alone is a word.
+impl Serialize for Schema {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Schema::Files { path, imports } if imports.is_empty() => path.serialize(to),
+            Schema::Files { path, imports } => {
+                let mut map = to.serialize_map(Some(2))?;
+                map.serialize_entry("path", path)?;
+                map.serialize_entry("imports", imports)?;
+                map.end()
+            }
+            Schema::Reflect { reflect, refresh } => {
+                let mut map = to.serialize_map(None)?;
+                map.serialize_entry("reflect", reflect)?;
+                if let Some(refresh) = refresh {
+                    map.serialize_entry("refresh", refresh)?;
+                }
+                map.end()
+            }
+        }
     }
 }
 

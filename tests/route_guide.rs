@@ -27,7 +27,8 @@ fn yaml(settings: &str) -> String {
 fn pythons() -> [Ostler; 2] {
     let file = format!("{}/config/features.json", crate::support::project().display());
     let from_file = format!("features: {{ file: {file}, of: routeguide.Feature }}\n");
-    let inline = FEATURES.trim_start().replace("\n", "\n  ").replace("inline", "of: routeguide.Feature\n            inline");
+    let inline =
+        FEATURES.trim_start().replace("\n", "\n  ").replace("inline", "of: routeguide.Feature\n            inline");
     let rules = crate::examples::yaml("route_guide").replace(&from_file, &(inline + "\n"));
     assert!(rules.contains("There"), "the small database is in it");
     [start(&yaml("")), start(&rules)]

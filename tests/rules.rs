@@ -104,7 +104,7 @@ fn what_a_service_remembers_outlives_a_reload_and_what_a_stream_does_not_its_cal
     let count = |host: &Ostler| answers(host, "play.Play/One", r#"{"number": 5}"#)[0].clone();
     assert_eq!(count(&host), json!({ "number": 5, "text": "1" }));
     assert_eq!(count(&host), json!({ "number": 10, "text": "1" }));
-    assert!(host.reload(&yaml(&rules.replace("string(own)", "string(own) + '.'"))));
+    assert!(host.reload(&yaml(&rules.replace("string(own)", "string(own) + \".\""))));
     assert_eq!(count(&host), json!({ "number": 15, "text": "1." }));
 }
 
@@ -154,7 +154,13 @@ fn headers_trailers_and_explanations_are_metadata() {
     let args = ["call", "--address", host.address(), "-H", "who: me", "--headers", "play.Play/One", "{}"];
     let output = run_with(call.args(args), "");
     let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    for words in ["\"me\"", "from: 127.0.0.1", "data-bin: AAEC", "took: 1", "ostler-rule: large: not `request.number > 10`; One[1] answers"] {
+    for words in [
+        "\"me\"",
+        "from: 127.0.0.1",
+        "data-bin: AAEC",
+        "took: 1",
+        "ostler-rule: large: not `request.number > 10`; One[1] answers",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
@@ -204,5 +210,8 @@ fn show_prints_rules_as_they_are_meant() {
     let host = play("        One:\n          - reply: { text: hi }\n");
     let file = host.file();
     let shown = stdout(&crate::support::ostler(&["show", file.to_str().unwrap()]));
-    assert!(shown.contains("play.proto") && shown.contains("One: [{\"reply\":{\"text\":\"hi\"}}]"), "{shown}");
+    assert!(
+        shown.contains("schema: \"play.proto\"") && shown.contains("One: [{\"reply\":{\"text\":\"hi\"}}]"),
+        "{shown}"
+    );
 }

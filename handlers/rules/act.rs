@@ -186,6 +186,18 @@ impl Rule {
         self.changes.iter().map(change).collect()
     }
 
+    /// Whether anything in it reads a name of the call.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        let when = self.when.iter().map(|(_, when)| when);
+        let lets = self.lets.iter().map(|(_, expression)| expression);
+        let changes = self.changes.iter();
+        when.chain(lets).chain(&self.each).any(|expression| expression.reads(name))
+            || self.is.iter().chain(&self.replies).any(|template| template.reads(name))
+            || changes.into_iter().any(|change| change.reads(name))
+            || [&self.headers, &self.trailers].into_iter().any(|metadata| metadata.reads(name))
+            || self.fail.as_ref().is_some_and(|fail| fail.reads(name))
+    }
+
     /// Counts once more that it was what happened.
     pub(super) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
@@ -274,7 +286,21 @@ fn changing(name: &str, change: &settings::Change, scope: &Scope, states: &[&str
     problems.or(Changing { state, at, act })
 }
 
+impl Changing {
+    fn reads(&self, name: &str) -> bool {
+        let of = match &self.act {
+            Acting::Set(tree) | Acting::Add(tree) | Acting::Append(tree) => tree.reads(name),
+            Acting::Remove => false,
+        };
+        of || self.at.as_ref().is_some_and(|at| at.reads(name))
+    }
+}
+
 impl Failure {
+    fn reads(&self, name: &str) -> bool {
+        self.message.reads(name) || self.details.iter().any(|(_, detail)| detail.reads(name))
+    }
+
     fn compile(fail: &settings::Fail, scope: &Scope, method: &MethodDescriptor) -> Result<Failure, Problems> {
         let mut problems = Problems::default();
         let code = problems.take(code(&fail.code).map_err(|problem| problem.within("code")));

@@ -30,6 +30,9 @@ pub(super) struct Rules {
     pub(super) start: Vec<Rule>,
     pub(super) message: Vec<Rule>,
     pub(super) end: Vec<Rule>,
+    /// Whether calls are to have their metadata and their peer as values.
+    pub(super) wants_metadata: bool,
+    pub(super) wants_peer: bool,
 }
 
 impl Rules {
@@ -39,6 +42,11 @@ impl Rules {
             Event::Message => &self.message,
             Event::End => &self.end,
         }
+    }
+
+    /// Whether any of them reads a name of the call.
+    pub(super) fn read(&self, name: &str) -> bool {
+        [&self.start, &self.message, &self.end].into_iter().flatten().any(|rule| rule.reads(name))
     }
 
     /// Whether metadata may depend on what the client says first.
@@ -147,6 +155,7 @@ fn compile(
             start: event(Event::Start, on_start, false),
             message: event(Event::Message, on_message, false),
             end: event(Event::End, on_end, false),
+            ..Rules::default()
         },
     };
     if !descriptor.is_client_streaming() {
@@ -162,5 +171,6 @@ fn compile(
             }
         }
     }
-    problems.or(rules)
+    let (wants_metadata, wants_peer) = (rules.read(scope::METADATA), rules.read(scope::PEER));
+    problems.or(Rules { wants_metadata, wants_peer, ..rules })
 }

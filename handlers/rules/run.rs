@@ -35,8 +35,8 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     let mut run = Run {
         facts: Facts {
             method: method.name().into(),
-            metadata: metadata_of(&metadata),
-            peer: peer_of(&peer),
+            metadata: if rules.wants_metadata { metadata_of(&metadata) } else { Value::Null },
+            peer: if rules.wants_peer { peer_of(&peer) } else { Value::Null },
             started: Instant::now(),
         },
         own: program.states.own(),

@@ -120,20 +120,16 @@ pub(crate) enum Full {
     DropOldest,
 }
 
-/// How a method behaves: its rules, where they are not more than a list.
-#[derive(Clone, Debug, Default, Serialize)]
+/// How a method behaves.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Method {
     /// What happens when a call begins.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_start: Vec<Rule>,
     /// What happens with each message.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_message: Vec<Rule>,
     /// What happens when the client has sent its last.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_end: Vec<Rule>,
     /// The rules as a bare list: which event they are for is the method's kind's to say.
-    #[serde(skip)]
     pub(super) bare: bool,
 }
 
@@ -295,6 +291,18 @@ struct Events {
     on_message: Vec<Rule>,
     #[serde(default)]
     on_end: Vec<Rule>,
+}
+
+/// As it was written: a list, or a list for each event.
+impl Serialize for Method {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Method { on_start, on_message, on_end, bare } = self;
+        if *bare {
+            return on_message.serialize(to);
+        }
+        let events = [("on_start", on_start), ("on_message", on_message), ("on_end", on_end)];
+        to.collect_map(events.into_iter().filter(|(_, rules)| !rules.is_empty()))
+    }
 }
 
 struct OneMethod;

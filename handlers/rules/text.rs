@@ -45,6 +45,10 @@ impl Text {
         }
     }
 
+    pub(super) fn reads(&self, name: &str) -> bool {
+        matches!(self, Text::Expression(expression) if expression.reads(name))
+    }
+
     pub(super) fn work_out(&self, names: &Names<'_>) -> Result<String, Failed> {
         match self {
             Text::Literal(text) => Ok(text.clone()),
@@ -81,6 +85,14 @@ impl Metadata {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.0.iter().any(|metadatum| match metadatum {
+            Metadatum::Ascii(_, text) => text.reads(name),
+            Metadatum::Binary(_, expression) => expression.reads(name),
+            Metadatum::Bytes(..) => false,
+        })
     }
 
     /// Adds to a map.
@@ -177,6 +189,15 @@ impl Tree {
         };
         // What could not be compiled has told why.
         problems.or(compiled.unwrap_or(Tree::Literal(Value::Null)))
+    }
+
+    pub(super) fn reads(&self, name: &str) -> bool {
+        match self {
+            Tree::Literal(_) => false,
+            Tree::Expression(expression) => expression.reads(name),
+            Tree::List(items) => items.iter().any(|item| item.reads(name)),
+            Tree::Map(entries) => entries.iter().any(|(_, tree)| tree.reads(name)),
+        }
     }
 
     pub(super) fn work_out(&self, names: &Names<'_>) -> Result<Value, Failed> {
