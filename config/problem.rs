@@ -59,6 +59,15 @@ impl Problem {
         self
     }
 
+    /// Takes back the last [`within`](Self::within): the value stands where what
+    /// is around it would.
+    pub fn outside(mut self) -> Problem {
+        if !self.path.0.is_empty() {
+            self.path.0.remove(0);
+        }
+        self
+    }
+
     /// Says the problem lies below this path.
     pub fn below(mut self, path: &Path) -> Problem {
         self.path = path.join(&self.path);

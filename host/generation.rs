@@ -205,7 +205,9 @@ async fn make(mut plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &K
     if let Ok(mount) = &made.mount {
         let schema = schema.unwrap_or_else(|| Arc::new(mount.schema.clone()));
         for plan in methods {
-            problems.take(is_method(&plan.entry, &mount.service));
+            if problems.take(is_method(&plan.entry, &mount.service)).is_none() {
+                continue;
+            }
             let Made { entry, mount, sources, tasks, .. } = make_one(plan, Some(schema.clone()), base, keep).await;
             made.sources.extend(sources);
             made.tasks.extend(tasks);

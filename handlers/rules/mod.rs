@@ -39,9 +39,9 @@ impl Plugin for Rules {
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let schema = build.schema()?;
-        let service = match (config, build.method()) {
-            (Config::Service(service), _) => service,
-            (Config::Method(rules), Some(method)) => Service::of_method(method, rules),
+        let (service, is_list) = match (config, build.method()) {
+            (Config::Service(service), _) => (service, false),
+            (Config::Method(rules), Some(method)) => (Service::of_method(method, rules), true),
             (Config::Method(_), None) => {
                 return Err(Problem::new("rules of a service are a map from its methods to their rules")
                     .label("a bare list")
@@ -49,8 +49,12 @@ impl Plugin for Rules {
                     .into());
             }
         };
+        scope::distinct(&service)?;
         let tables = tables::load(&service.tables, schema, build).await?;
-        let program = Program::compile(&service, &schema.service(build.service())?, tables, build)?;
+        let descriptor = schema.service(build.service())?;
+        let program = Program::compile(&service, &descriptor, tables, build);
+        // The list stands where the map with its one method would.
+        let program = program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })?;
         Ok(Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?)
     }
 }

@@ -64,7 +64,6 @@ impl Program {
         build: &Build,
     ) -> Result<Program, Problems> {
         let mut problems = Problems::default();
-        problems.take(scope::distinct(settings));
         let mut methods = BTreeMap::new();
         for (name, method) in &settings.methods.0 {
             let found = descriptor(service, name).map_err(|problem| problem.within(name.as_str()));
