@@ -2,7 +2,7 @@
 //! knows another, and none knows the host beyond its plugin seam.
 
 pub mod route_guide;
-#[allow(dead_code, reason = "the language is here before the handler that speaks it")]
+#[allow(dead_code, unused_imports, reason = "the language is here before the handler that speaks it")]
 mod rules;
 
 use crate::host::Registry;
