@@ -31,6 +31,7 @@ mod functions;
 mod key;
 mod list;
 mod map;
+mod message;
 mod names;
 mod node;
 mod parse;
@@ -40,6 +41,7 @@ mod seen;
 mod steps;
 mod template;
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a test stops at the first surprise")]
 mod tests;
 mod time;
 mod types;

@@ -4,7 +4,7 @@ use super::super::failed::Failed;
 use super::super::run::Frame;
 use super::super::seen::Seen;
 use super::super::time::{Calendar, Duration};
-use super::{Due, Function, Gives, Overload, Style, unfit, wrong};
+use super::{Due, Function, Gives, Overload, Style, wrong};
 
 /// A method of a time, with or without a zone.
 macro_rules! of_time {

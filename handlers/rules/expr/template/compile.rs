@@ -183,9 +183,9 @@ fn message(entries: &Object<String, Json>, of: &MessageDescriptor, scope: &Scope
         let part = part.map_err(|found| found.map(|problem| problem.within(name.as_str())));
         match problems.take(part) {
             Some(Part::Fixed(value)) => {
-                if built.base.try_set_field(&field, value).is_err() {
-                    problems.push(Problem::new("this does not fit the field").within(name.as_str()));
-                }
+                let set = built.base.try_set_field(&field, value);
+                let misfit = |_| Problem::new("this does not fit the field").within(name.as_str());
+                problems.take(set.map_err(misfit));
             }
             Some(part) => built.holes.push((field, part)),
             None => {}
