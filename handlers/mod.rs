@@ -2,10 +2,11 @@
 //! knows another, and none knows the host beyond its plugin seam.
 
 pub mod route_guide;
+pub mod upstream;
 
 use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default().with(route_guide::RouteGuide)
+    Registry::default().with(route_guide::RouteGuide).with(upstream::Upstream)
 }

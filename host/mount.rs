@@ -64,6 +64,19 @@ fn answered(answer: Result<Response, Infallible>) -> Response {
     answer.unwrap_or_else(|never| match never {})
 }
 
+/// A function that answers: what it waits for is boxed once.
+struct Forwarded<F>(F);
+
+impl<F, W> Route for Forwarded<F>
+where
+    F: Fn(Request) -> W + Send + Sync,
+    W: Future<Output = Response> + Send + 'static,
+{
+    fn call(&self, request: Request) -> Work {
+        Box::pin((self.0)(request))
+    }
+}
+
 /// A service ready to be served, with everything a caller can ask about it.
 pub struct Mount {
     pub(super) service: ServiceDescriptor,
@@ -95,6 +108,17 @@ impl Mount {
     /// A service known only by its descriptor, and how it behaves.
     pub fn dynamic(service: &str, descriptors: &[u8], behaviour: impl Dynamic) -> Result<Mount, Problem> {
         Mount::new(service, descriptors, |service| Box::new(Behaved::new(service, behaviour)))
+    }
+
+    /// A service that answers somewhere else: calls are handed to `send` as they
+    /// come, undecoded, and `descriptors`, a serialized `FileDescriptorSet`, say
+    /// what they are.
+    pub fn forwarded<F, W>(service: &str, descriptors: &[u8], send: F) -> Result<Mount, Problem>
+    where
+        F: Fn(Request) -> W + Send + Sync + 'static,
+        W: Future<Output = Response> + Send + 'static,
+    {
+        Mount::new(service, descriptors, |_| Box::new(Forwarded(send)))
     }
 
     /// The same mount with a health of its own making instead of SERVING for ever.
