@@ -107,24 +107,14 @@ impl Mount {
         Mount::new(schema, service, |service| Box::new(Behaved::new(service, behaviour)))
     }
 
-    /// A service known only by its schema, whose calls go elsewhere as the bytes they are.
-    pub fn forwarded<S>(schema: &Schema, service: &str, to: S) -> Result<Mount, Problem>
-    where
-        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Future: Send,
-    {
-        Mount::new(schema, service, |_| Box::new(Tower(to)))
-    }
-
-    /// A service that answers somewhere else: calls are handed to `send` as they
-    /// come, undecoded, and `descriptors`, a serialized `FileDescriptorSet`, say
-    /// what they are.
-    pub fn forwarded<F, W>(service: &str, descriptors: &[u8], send: F) -> Result<Mount, Problem>
+    /// A service known only by its schema, whose calls go elsewhere as the bytes
+    /// they are: `send` is given each, and answers it.
+    pub fn forwarded<F, W>(schema: &Schema, service: &str, send: F) -> Result<Mount, Problem>
     where
         F: Fn(Request) -> W + Send + Sync + 'static,
         W: Future<Output = Response> + Send + 'static,
     {
-        Mount::new(service, descriptors, |_| Box::new(Forwarded(send)))
+        Mount::new(schema, service, |_| Box::new(Forwarded(send)))
     }
 
     /// The same mount with a health of its own making instead of SERVING for ever.

@@ -24,3 +24,4 @@ mod swap;
 mod third_party;
 mod tls;
 mod upstream;
+mod upstream_kind;

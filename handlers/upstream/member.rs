@@ -2,7 +2,7 @@
 //! It is kept from generation to generation while the file still names it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -25,7 +25,6 @@ pub(super) type Known = Option<Health>;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) target: Arc<Target>,
-    pub(super) breaker: Breaker,
     known: Arc<Shared>,
     watching: AbortHandle,
 }
@@ -33,7 +32,8 @@ pub(super) struct Member {
 #[derive(Debug)]
 struct Shared {
     /// Whether it is known to take no calls: what every call reads.
-    down: AtomicU8,
+    down: AtomicBool,
+    breaker: Breaker,
     told: watch::Sender<Known>,
 }
 
@@ -47,19 +47,29 @@ impl Member {
     fn new(address: Address, options: Options, breaker: &settings::Breaker) -> Member {
         let service = options.name.clone();
         let target = Target::new(address, options);
-        let known = Arc::new(Shared { down: AtomicU8::new(0), told: watch::Sender::new(None) });
+        let breaker = Breaker::new(breaker.failures.get(), breaker.open.0);
+        let known = Arc::new(Shared { down: AtomicBool::new(false), breaker, told: watch::Sender::new(None) });
         let shared = known.clone();
         let tell = move |health| {
-            shared.down.store((health != Health::Serving).into(), Ordering::Relaxed);
+            let serves = health == Health::Serving;
+            if shared.down.swap(!serves, Ordering::Relaxed) && serves {
+                // It is not what it was when it failed.
+                shared.breaker.succeeded();
+            }
             shared.told.send_if_modified(|told| std::mem::replace(told, Some(health)) != Some(health));
         };
         let watching = tokio::spawn(health::watch(target.clone(), service, tell)).abort_handle();
-        Member { target, breaker: Breaker::new(breaker.failures.get(), breaker.open.0), known, watching }
+        Member { target, known, watching }
     }
 
     /// Whether calls may go there, as far as is known.
     pub(super) fn is_up(&self) -> bool {
-        self.known.down.load(Ordering::Relaxed) == 0
+        !self.known.down.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is left alone.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.known.breaker
     }
 
     /// How it is, and how it changes.

@@ -14,10 +14,8 @@ mod settings;
 
 use std::sync::Arc;
 
-use prost_reflect::DescriptorPool;
 use tokio::sync::watch;
 
-use crate::config::Problem;
 use crate::host::{BoxError, Build, Mount, Plugin, ServingStatus};
 use member::Member;
 use service::Service;
@@ -28,24 +26,18 @@ pub use settings::Config;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upstream;
 
-/// Descriptor sets of large companies are some MiB.
-const LARGEST_DESCRIPTORS_BYTES: u64 = 64 << 20;
-
 impl Plugin for Upstream {
     const KIND: &'static str = "upstream";
     type Config = Config;
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
-        let descriptors = build.read(&config.descriptors, LARGEST_DESCRIPTORS_BYTES).await;
-        let descriptors = descriptors.map_err(|problem| problem.within("descriptors"))?;
-        let pool = DescriptorPool::decode(descriptors.as_slice())?;
-        let methods = pool.get_service_by_name(build.service());
-        let methods = methods.ok_or_else(|| Problem::new("the descriptors declare no such service"))?;
+        let schema = build.schema()?;
+        let methods = schema.service(build.service())?;
         let members = member::members(&config, build).await?;
         let health = health(&members, build);
         let service = Arc::new(Service::new(&config, build.service(), &methods, members));
         let send = move |request| service.clone().answer(request);
-        Ok(Mount::forwarded(build.service(), &descriptors, send)?.with_health(health))
+        Ok(Mount::forwarded(schema, build.service(), send)?.with_health(health))
     }
 }
 

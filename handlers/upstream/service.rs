@@ -103,7 +103,7 @@ impl Service {
             let (status, next) = match member.target.send(call).await {
                 Ok(answer) => match verdict(answer.headers()) {
                     Verdict::Answered => {
-                        member.breaker.succeeded();
+                        member.breaker().succeeded();
                         if tried.count == 1 {
                             self.budget.earn();
                         }
@@ -138,7 +138,7 @@ impl Service {
     }
 
     fn failed(&self, member: &Member) {
-        if member.breaker.failed() {
+        if member.breaker().failed() {
             tracing::warn!(service = self.name, server = %member.target.address(), "a server fails, and is left alone");
         }
     }
@@ -149,7 +149,7 @@ impl Service {
         let count = self.members.len();
         let turn = turn();
         let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
-        let takes = |at: &usize| self.members[*at].is_up() && self.members[*at].breaker.lets_through();
+        let takes = |at: &usize| self.members[*at].is_up() && self.members[*at].breaker().lets_through();
         let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
         let at = fresh.or_else(|| (0..count).map(in_turn).filter(|at| tried.has(*at)).find(takes));
         at.map(|at| (at, &*self.members[at])).ok_or_else(|| {

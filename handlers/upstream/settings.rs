@@ -19,8 +19,6 @@ pub struct Config {
     /// The servers, one or several alike: http://host:port, https://host:port or unix:/path.
     #[schemars(length(min = 1))]
     pub(super) to: Vec<Server>,
-    /// A serialized FileDescriptorSet that declares the service.
-    pub(super) descriptors: PathBuf,
     /// How https servers are known, and how they know this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<Tls>,

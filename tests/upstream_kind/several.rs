@@ -1,0 +1,1 @@
+//! Several servers, of which some go and come back.
