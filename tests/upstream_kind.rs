@@ -2,6 +2,7 @@
 //! that does exactly as told, or one that misbehaves.
 
 mod behind;
+mod encrypted;
 mod passes;
 mod several;
 mod strange;

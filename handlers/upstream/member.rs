@@ -56,7 +56,7 @@ impl Member {
                 // It is not what it was when it failed.
                 shared.breaker.succeeded();
             }
-            shared.told.send_if_modified(|told| std::mem::replace(told, Some(health)) != Some(health));
+            shared.told.send_if_modified(|told| told.replace(health) != Some(health));
         };
         let watching = tokio::spawn(health::watch(target.clone(), service, tell)).abort_handle();
         Member { target, known, watching }

@@ -44,15 +44,15 @@ pub(super) async fn dial(address: &Address, options: &Options) -> Result<Dialled
 
 async fn connect(address: &Address, options: &Options) -> Result<Dialled, String> {
     match (address, &options.tls) {
-        (Address::Unix(path), _) => shake(UnixStream::connect(path).await.map_err(why)?, options).await,
+        (Address::Unix(path), _) => shake(UnixStream::connect(path).await.map_err(|error| why(&error))?, options).await,
         (Address::Tcp { authority, .. }, tls) => {
             let port = authority.port_u16().unwrap_or_default();
-            let stream = TcpStream::connect((address.host(), port)).await.map_err(why)?;
-            stream.set_nodelay(true).map_err(why)?;
+            let stream = TcpStream::connect((address.host(), port)).await.map_err(|error| why(&error))?;
+            stream.set_nodelay(true).map_err(|error| why(&error))?;
             match tls {
                 Some(tls) if address.is_encrypted() => {
                     let connector = TlsConnector::from(tls.config.clone());
-                    let stream = connector.connect(tls.name.clone(), stream).await.map_err(why)?;
+                    let stream = connector.connect(tls.name.clone(), stream).await.map_err(|error| why(&error))?;
                     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                         return Err("it does not offer h2 in TLS".to_owned());
                     }
@@ -81,7 +81,7 @@ where
         .await
         .map_err(broken)?;
     let mut pings = connection.ping_pong().ok_or("its connection cannot be asked whether it lives")?;
-    let mut connection = Box::pin(async move { connection.await });
+    let mut connection = Box::pin(connection);
     tokio::select! {
         ended = &mut connection => match ended {
             Ok(()) => Err("it closed the connection at once".to_owned()),
@@ -100,7 +100,7 @@ pub(super) async fn ping(pings: &mut PingPong) -> Result<(), h2::Error> {
 }
 
 /// What went wrong with a socket; the kinds' own words name no address.
-fn why(error: io::Error) -> String {
+fn why(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(_)) => "its certificate is not one to be trusted".to_owned(),
         Some(_) => "TLS could not be agreed on".to_owned(),
@@ -110,7 +110,9 @@ fn why(error: io::Error) -> String {
 
 fn broken(error: h2::Error) -> String {
     match (error.get_io(), error.reason()) {
-        (Some(error), _) => error.kind().to_string(),
+        // As TLS fails; what it said of it is lost on the way through HTTP/2.
+        (Some(error), _) if error.kind() == io::ErrorKind::InvalidData => "TLS could not be agreed on".to_owned(),
+        (Some(error), _) => why(error),
         (None, Some(reason)) => format!("HTTP/2 ended: {}", reason.description()),
         (None, None) => "it does not speak HTTP/2".to_owned(),
     }

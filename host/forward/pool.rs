@@ -115,16 +115,19 @@ impl Pool {
         part.attempt = None;
     }
 
-    /// The server was reached, so it may be tried at any time.
-    pub(super) fn reached(&self) {
-        *lock(&self.rest) = Rest::default();
+    /// The server was reached, so it may be tried at any time; returns whether
+    /// it could not be before.
+    pub(super) fn reached(&self) -> bool {
+        std::mem::take(&mut *lock(&self.rest)).failures > 0
     }
 
-    /// The server could not be reached, and is left alone for a while.
-    pub(super) fn failed(&self, why: Arc<str>) {
+    /// The server could not be reached, and is left alone for a while; returns
+    /// whether it could be before.
+    pub(super) fn failed(&self, why: Arc<str>) -> bool {
         let mut rest = lock(&self.rest);
-        let long = pause(rest.failures);
-        *rest = Rest { failures: rest.failures + 1, until: Some((Instant::now() + long, why)) };
+        let Rest { failures, .. } = *rest;
+        *rest = Rest { failures: failures.saturating_add(1), until: Some((Instant::now() + pause(failures), why)) };
+        failures == 0
     }
 }
 

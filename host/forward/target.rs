@@ -239,12 +239,16 @@ impl Target {
     pub(super) async fn dial(&self) -> Result<super::dial::Dialled, Arc<str>> {
         match dial(&self.address, &self.options).await {
             Ok(dialled) => {
-                self.pool.reached();
+                if self.pool.reached() {
+                    tracing::info!(service = self.name(), server = %self.address, "a server can be reached again");
+                }
                 Ok(dialled)
             }
             Err(why) => {
                 let why: Arc<str> = why.into();
-                self.pool.failed(why.clone());
+                if self.pool.failed(why.clone()) {
+                    tracing::warn!(service = self.name(), server = %self.address, %why, "a server cannot be reached");
+                }
                 if self.connections.load(Ordering::Relaxed) == 0 {
                     self.state.send_replace(State::Down);
                 }

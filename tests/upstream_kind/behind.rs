@@ -7,6 +7,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::support::wire::framed;
@@ -45,19 +46,53 @@ where
     F: Fn(Call) -> W + Clone + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
+    serve(builder, answer, |call| call.end_with(12, "no health")).await
+}
+
+/// A health's answers, as the wire has them.
+pub const SERVING: u8 = 1;
+pub const NOT_SERVING: u8 = 2;
+
+/// The same, whose health says this.
+pub async fn behind_saying<F, W>(health: watch::Receiver<u8>, answer: F) -> Behind
+where
+    F: Fn(Call) -> W + Clone + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let say = move |mut call: Call| {
+        let mut health = health.clone();
+        tokio::spawn(async move {
+            let mut sending = call.respond.send_response(head(&[]), false).unwrap();
+            loop {
+                let status = *health.borrow_and_update();
+                let _ = sending.send_data(framed(0, &[8, status]), false);
+                if health.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    };
+    serve(h2::server::Builder::new(), answer, say).await
+}
+
+async fn serve<F, W>(builder: h2::server::Builder, answer: F, health: impl Fn(Call) + Clone + Send + 'static) -> Behind
+where
+    F: Fn(Call) -> W + Clone + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let accepting = tokio::spawn(async move {
         let mut connections = tokio::task::JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let (builder, answer) = (builder.clone(), answer.clone());
+            let (builder, answer, health) = (builder.clone(), answer.clone(), health.clone());
             connections.spawn(async move {
                 let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
                 while let Some(Ok((request, respond))) = connection.accept().await {
                     let (head, body) = request.into_parts();
                     let call = Call { head, body, respond };
                     if call.head.uri.path().starts_with("/grpc.health.v1.Health/") {
-                        call.end_with(12, "no health");
+                        health(call);
                     } else {
                         tokio::spawn(answer(call));
                     }

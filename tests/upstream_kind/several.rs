@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tokio::sync::watch;
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::behind::{Call, asked, behind, behind_with, head};
+use super::behind::{Call, NOT_SERVING, SERVING, asked, behind, behind_saying, behind_with, head};
 use super::{LONDON, SERVICE, front, starter, wait_for_health, yaml};
 use crate::support::client::{Client, point};
 use crate::support::wire::{exchange, framed};
@@ -125,21 +126,43 @@ async fn with_every_server_down_it_says_so_at_once_and_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_it_does_not_serve_gets_no_calls() {
-    let (one, two) = (start(""), start(""));
-    let front = front(&[one.address()], "");
-    wait_for_health(&front, ServingStatus::Serving).await;
-    // Its health names the service no more, but the server lives: it is asked.
-    assert!(one.reload("services: {}\n"));
-    let mut client = Client::connect(front.address()).await;
-    assert_eq!(client.get_feature(point(0, 0)).await.unwrap_err().code(), Code::Unimplemented);
-    assert!(front.reload(&yaml(&[one.address(), two.address()], "")));
-    one.signal("TERM");
-    wait_for_health(&front, ServingStatus::Serving).await;
-    while client.get_feature(point(LONDON.0, LONDON.1)).await.is_err() {}
-    for _ in 0..10 {
-        client.get_feature(point(LONDON.0, LONDON.1)).await.unwrap();
+async fn a_server_that_says_it_does_not_serve_gets_no_calls_until_it_says_it_does() {
+    let says = [watch::Sender::new(SERVING), watch::Sender::new(SERVING)];
+    let counts: [Arc<AtomicUsize>; 2] = Default::default();
+    let mut servers = Vec::new();
+    for (says, count) in says.iter().zip(&counts) {
+        let count = count.clone();
+        let answer = move |mut call: Call| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                call.read().await;
+                call.answer();
+            }
+        };
+        servers.push(behind_saying(says.subscribe(), answer).await);
     }
+    let front = front(&[&servers[0].address, &servers[1].address], "");
+    let mut client = Client::connect(front.address()).await;
+    let asked = || counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+    // Until both have been heard.
+    while asked().contains(&0) {
+        client.get_feature(point(0, 0)).await.unwrap();
+    }
+    says[0].send_replace(NOT_SERVING);
+    let mut quiet = 0;
+    let mut before = asked()[0];
+    while quiet < 20 {
+        client.get_feature(point(0, 0)).await.unwrap();
+        quiet = if asked()[0] == before { quiet + 1 } else { 0 };
+        before = asked()[0];
+    }
+    says[1].send_replace(NOT_SERVING);
+    wait_for_health(&front, ServingStatus::NotServing).await;
+    assert_eq!(client.get_feature(point(0, 0)).await.unwrap_err().code(), Code::Unavailable);
+    says[0].send_replace(SERVING);
+    wait_for_health(&front, ServingStatus::Serving).await;
+    client.get_feature(point(0, 0)).await.unwrap();
+    assert_eq!(asked()[0], before + 1);
 }
 
 #[tokio::test]
