@@ -3,10 +3,11 @@
 
 pub mod route_guide;
 pub mod rules;
+pub mod upstream;
 
 use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default().with(route_guide::RouteGuide).with(rules::Rules)
+    Registry::default().with(route_guide::RouteGuide).with(rules::Rules).with(upstream::Upstream)
 }

@@ -1,0 +1,225 @@
+//! A call's way: let in, sent to one of the servers, and to another where that
+//! is safe.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use rustc_hash::FxHashMap;
+use tokio::time::{Instant, sleep};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use super::member::Member;
+use super::retry::{Budget, Verdict, verdict};
+use super::settings::Config;
+use crate::config::units::Period;
+use crate::host::forward::{Call, Cause, Refused};
+use crate::host::{Request, Response};
+
+/// What a client that is turned away for load is asked to wait.
+const PUSHBACK_MS: &str = "100";
+
+/// How many servers a service may have.
+pub(super) const MOST_SERVERS: usize = 64;
+
+/// What matters here of a method.
+#[derive(Clone, Copy, Debug, Default)]
+struct Method {
+    client_streams: bool,
+    unary: bool,
+    /// Whether it may be asked twice.
+    idempotent: bool,
+}
+
+/// One mounted service.
+#[derive(Debug)]
+pub(super) struct Service {
+    name: String,
+    members: Vec<Arc<Member>>,
+    methods: FxHashMap<String, Method>,
+    timeout: Option<Period>,
+    attempts: u32,
+    budget: Budget,
+    calls: AtomicUsize,
+    most_calls: usize,
+}
+
+/// A call's place among those in flight, until it drops.
+struct Place(Arc<Service>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Service {
+    pub(super) fn new(config: &Config, name: &str, methods: &ServiceDescriptor, members: Vec<Arc<Member>>) -> Service {
+        Service {
+            name: name.to_owned(),
+            members,
+            methods: methods.methods().map(|method| (method.name().to_owned(), Method::of(&method))).collect(),
+            timeout: config.timeout,
+            attempts: config.retry.attempts.get(),
+            budget: Budget::new(config.retry.budget.get()),
+            calls: AtomicUsize::new(0),
+            most_calls: config.calls.get() as usize,
+        }
+    }
+
+    /// Answers one call.
+    pub(super) async fn answer(self: Arc<Self>, request: Request) -> Response {
+        let is_one_too_many = self.calls.fetch_add(1, Ordering::Relaxed) >= self.most_calls;
+        let place = Arc::new(Place(self));
+        let service = &place.0;
+        if is_one_too_many {
+            return overloaded(&service.name).into_http();
+        }
+        let call = Call::new(request).keeping(place.clone());
+        service.send(call).await.unwrap_or_else(Status::into_http)
+    }
+
+    async fn send(&self, mut call: Call) -> Result<Response, Status> {
+        let method = self.methods.get(call.method()).copied().unwrap_or_default();
+        if method.unary
+            && let Some(timeout) = self.timeout
+        {
+            call = call.by(Instant::now() + timeout.0);
+        }
+        if !method.client_streams {
+            call.gather().await?;
+        }
+        let mut tried = Tried::default();
+        // How often a server has had it.
+        let mut sent = 0;
+        // Why the last one was not sent at all: then only others are tried.
+        let mut unsent = None;
+        loop {
+            let Some((at, member)) = self.choose(&tried, unsent.is_none()) else {
+                return Err(unsent.unwrap_or_else(|| self.down()));
+            };
+            tried.add(at);
+            unsent = None;
+            match member.target.send(&mut call).await {
+                Ok(answer) => {
+                    let told = verdict(answer.headers());
+                    if told == Verdict::Answered {
+                        member.breaker().succeeded();
+                        if sent == 0 {
+                            self.budget.earn();
+                        }
+                        return Ok(answer);
+                    }
+                    self.failed(member);
+                    sent += 1;
+                    if told == Verdict::Never || !method.idempotent || !self.may_go_on(&call, sent) {
+                        return Ok(answer);
+                    }
+                    if let Verdict::After(pause) = told {
+                        sleep(pause).await;
+                    }
+                }
+                Err(Refused { status, cause: Cause::Request }) => return Err(status),
+                Err(Refused { status, cause: Cause::Unsent }) => {
+                    self.failed(member);
+                    if !call.is_whole() {
+                        return Err(status);
+                    }
+                    unsent = Some(status);
+                }
+                Err(Refused { status, cause }) => {
+                    sent += 1;
+                    if cause == Cause::Overdue || status.code() == Code::Unavailable {
+                        self.failed(member);
+                    }
+                    let safe = method.idempotent && status.code() == Code::Unavailable;
+                    if !(safe || cause == Cause::Unprocessed) || !self.may_go_on(&call, sent) {
+                        return Err(status);
+                    }
+                }
+            }
+            if sent > 0 {
+                call.mark(sent);
+            }
+        }
+    }
+
+    /// Whether a call that a server has had so often may be sent once more.
+    fn may_go_on(&self, call: &Call, sent: u32) -> bool {
+        sent < self.attempts && call.is_whole() && self.budget.spend()
+    }
+
+    fn failed(&self, member: &Member) {
+        if member.breaker().failed() {
+            tracing::warn!(service = self.name, server = %member.target.address(), "a server fails, and is left alone");
+        }
+    }
+
+    /// The next server in turn that takes calls, rather one that was not tried
+    /// yet; another only where it may be asked `again`.
+    fn choose(&self, tried: &Tried, again: bool) -> Option<(usize, &Member)> {
+        let count = self.members.len();
+        let turn = turn();
+        let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
+        let takes = |at: &usize| self.members[*at].is_up() && self.members[*at].breaker().lets_through();
+        let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
+        let at = fresh.or_else(|| (0..count).map(in_turn).filter(|at| again && tried.has(*at)).find(takes))?;
+        Some((at, &*self.members[at]))
+    }
+
+    /// What is told where no server takes calls.
+    fn down(&self) -> Status {
+        Status::unavailable(match self.members.len() {
+            1 => format!("the server of {} is down", self.name),
+            count => format!("all {count} servers of {} are down", self.name),
+        })
+    }
+}
+
+/// Servers that a call was sent to.
+#[derive(Debug, Default)]
+struct Tried(
+    /// A bit for each; the settings name no more than there are bits.
+    u64,
+);
+
+impl Tried {
+    fn add(&mut self, at: usize) {
+        self.0 |= 1 << (at % MOST_SERVERS);
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0 >> (at % MOST_SERVERS) & 1 == 1
+    }
+}
+
+impl Method {
+    fn of(method: &MethodDescriptor) -> Method {
+        use prost_reflect::prost_types::method_options::IdempotencyLevel;
+        let (client, server) = (method.is_client_streaming(), method.is_server_streaming());
+        let descriptor = method.method_descriptor_proto();
+        let level = descriptor
+            .options
+            .as_ref()
+            .map_or(IdempotencyLevel::IdempotencyUnknown, |options| options.idempotency_level());
+        Method {
+            client_streams: client,
+            unary: !client && !server,
+            idempotent: !client && level != IdempotencyLevel::IdempotencyUnknown,
+        }
+    }
+}
+
+/// Each thread takes its own turns: a number that all share is dear to touch.
+fn turn() -> usize {
+    thread_local!(static TURN: Cell<usize> = const { Cell::new(0) });
+    TURN.with(|turn| turn.replace(turn.get().wrapping_add(1)))
+}
+
+fn overloaded(name: &str) -> Status {
+    let mut status = Status::resource_exhausted(format!("as many calls of {name} are in flight as may be"));
+    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
+    status
+}
