@@ -150,7 +150,8 @@ fn document(name: &str) -> Vec<Block> {
 /// system hands out, and no part of a number the documents show.
 fn free_port() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let documents = ["README.md", "docs/plugins.md", "docs/services.md"].map(|name| std::fs::read_to_string(project().join(name)).unwrap());
+    let documents = ["README.md", "docs/plugins.md", "docs/services.md"]
+        .map(|name| std::fs::read_to_string(project().join(name)).unwrap());
     let any =
         || 10_000 + std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(7919) % 20_000;
     let mut ports = std::iter::repeat_with(any).map(|port| port.to_string());

@@ -154,7 +154,13 @@ fn headers_trailers_and_explanations_are_metadata() {
     let args = ["call", "--address", host.address(), "-H", "who: me", "--headers", "play.Play/One", "{}"];
     let output = run_with(call.args(args), "");
     let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    for words in ["\"me\"", "from: 127.0.0.1", "data-bin: AAEC", "took: 1", "ostler-rule: large: not `request.number > 10`; One[1] answers"] {
+    for words in [
+        "\"me\"",
+        "from: 127.0.0.1",
+        "data-bin: AAEC",
+        "took: 1",
+        "ostler-rule: large: not `request.number > 10`; One[1] answers",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }

@@ -88,7 +88,9 @@ async fn five_hundred_swaps_add_change_and_remove_services_and_calls_are_ok_or_u
     let channel = channel(host.address()).await;
     let (stop, answered, absent) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
     let callers: Vec<_> = (0..2)
-        .map(|_| tokio::spawn(load(host.address().to_owned(), stop.clone(), Arc::clone(&answered), Arc::clone(&absent))))
+        .map(|_| {
+            tokio::spawn(load(host.address().to_owned(), stop.clone(), Arc::clone(&answered), Arc::clone(&absent)))
+        })
         .collect();
     let mut random = Random(0xd1_4a_31);
     let mut settled_kib = 0;
@@ -102,9 +104,15 @@ async fn five_hundred_swaps_add_change_and_remove_services_and_calls_are_ok_or_u
             }
             let extra = random.below(2) == 0;
             expected.push(format!("d{service}.Play"));
-            yaml.push_str(&format!("  d{service}.Play:\n    schema: d{service}-{extra}.proto\n    handler:\n      rules:\n"));
-            yaml.push_str(&format!("        One: [ {{ reply: {{ text: 'swap {swap}', number: '=request.number + 1' }} }} ]\n"));
-            yaml.push_str(&format!("        Many: [ {{ reply: {{ text: 'swap {swap}' }}, repeat: {{ times: 20 }} }} ]\n"));
+            yaml.push_str(&format!(
+                "  d{service}.Play:\n    schema: d{service}-{extra}.proto\n    handler:\n      rules:\n"
+            ));
+            yaml.push_str(&format!(
+                "        One: [ {{ reply: {{ text: 'swap {swap}', number: '=request.number + 1' }} }} ]\n"
+            ));
+            yaml.push_str(&format!(
+                "        Many: [ {{ reply: {{ text: 'swap {swap}' }}, repeat: {{ times: 20 }} }} ]\n"
+            ));
             if extra {
                 yaml.push_str("        Extra: [ { reply: '=request' } ]\n");
             }
@@ -128,7 +136,9 @@ async fn five_hundred_swaps_add_change_and_remove_services_and_calls_are_ok_or_u
     let (answered, absent) = (answered.load(Ordering::Relaxed), absent.load(Ordering::Relaxed));
     assert!(answered > 500 && absent > 100, "{answered} answered, {absent} absent");
     let (now_kib, drift) = (resident_kib(&host), settled_kib / 20);
-    eprintln!("{answered} calls answered, {absent} UNIMPLEMENTED; {settled_kib} KiB after a quarter, {now_kib} after all");
+    eprintln!(
+        "{answered} calls answered, {absent} UNIMPLEMENTED; {settled_kib} KiB after a quarter, {now_kib} after all"
+    );
     // A page here or there is the allocator's; five in a hundred is the bar.
     assert!(now_kib <= settled_kib + drift, "{settled_kib} KiB after a quarter, {now_kib} KiB after all");
     assert_eq!(host.stop().code(), Some(0));
