@@ -25,7 +25,7 @@ use crate::config::{Document, Entry, Failure, Problem, Problems, Sources, closes
 
 /// A service as calls find it.
 pub(super) struct Mounted {
-    route: Box<dyn Route>,
+    route: Arc<dyn Route>,
     pub(super) methods: FxHashMap<String, Method>,
     /// The largest message it takes, where it says.
     largest_message: Option<u64>,
@@ -37,7 +37,7 @@ pub(super) struct Method {
     pub(super) client_streams: bool,
     pub(super) server_streams: bool,
     /// What behaves for it, where that is not what behaves for its service.
-    own: Option<(Box<dyn Route>, Option<u64>)>,
+    own: Option<(Arc<dyn Route>, Option<u64>)>,
 }
 
 impl Mounted {
@@ -110,10 +110,15 @@ impl Generation {
         let mut index = Index::default();
         problems.take(index.add_hosts_own());
         for (entry, mount, own) in mounts {
-            let Mount { service, schema, route, health, largest_message } = mount;
+            let Mount { service, schema, route, own: unary, health, largest_message } = mount;
             let files = schema.closure(service.parent_file().name());
             problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
             let mut methods: FxHashMap<_, _> = service.methods().map(Method::of).collect();
+            for (name, route) in unary {
+                if let Some(method) = methods.get_mut(&name) {
+                    method.own = Some((route.into(), largest_message));
+                }
+            }
             for (entry, Mount { route, largest_message, .. }) in own {
                 if let Some(method) = entry.method.as_ref().and_then(|method| methods.get_mut(method)) {
                     method.own = Some((route, largest_message));

@@ -25,6 +25,7 @@ mod reflection;
 mod registry;
 mod reload;
 mod schema;
+mod unary;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -17,10 +17,14 @@ mod route;
 mod service;
 mod settings;
 
+use std::future::ready;
 use std::sync::Arc;
+
+use tonic::{Request, Response};
 
 use crate::host::{BoxError, Build, Mount, Plugin};
 use crate::proto;
+use crate::proto::routeguide::Point;
 use crate::proto::routeguide::route_guide_server::RouteGuideServer;
 
 pub use settings::Config;
@@ -41,9 +45,13 @@ impl Plugin for RouteGuide {
         let features = features::load(&config.features, build).await?;
         let chat = chat::Chat::new(&config.chat, build);
         let service = service::Service::new(&config, features, chat);
+        let own = service.clone();
         let server = RouteGuideServer::from_arc(Arc::new(service))
             .max_decoding_message_size(LARGEST_MESSAGE_BYTES as usize)
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip);
-        Ok(Mount::compiled(server, proto::DESCRIPTORS)?.with_largest_message(LARGEST_MESSAGE_BYTES))
+        let feature = move |point: Request<Point>| ready(own.feature(point.into_inner()).map(Response::new));
+        Ok(Mount::compiled(server, proto::DESCRIPTORS)?
+            .with_largest_message(LARGEST_MESSAGE_BYTES)
+            .with_unary("GetFeature", feature))
     }
 }

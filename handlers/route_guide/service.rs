@@ -30,6 +30,20 @@ impl Service {
         Service { config: Arc::new(config.clone()), features, chat }
     }
 
+    /// GetFeature.
+    pub(super) fn feature(&self, point: Point) -> Result<Feature, Status> {
+        let at = place(Some(point));
+        self.on_earth("", at)?;
+        let found = self.features.at(at).and_then(|found| self.features.get(found.first));
+        Ok(match found {
+            Some(feature) => feature.clone(),
+            None => {
+                let location = (self.config.unknown_point == UnknownPoint::Echo).then_some(point);
+                Feature { name: String::new(), location }
+            }
+        })
+    }
+
     /// Refuses a point that is not on earth, where the operator asks for that.
     fn on_earth(&self, field: &str, point: Place) -> Result<(), Status> {
         if self.config.coordinates == Coordinates::Lenient {
@@ -47,17 +61,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[tonic::async_trait]
 impl RouteGuide for Service {
     async fn get_feature(&self, request: Request<Point>) -> Result<Response<Feature>, Status> {
-        let point = request.into_inner();
-        let at = place(Some(point));
-        self.on_earth("", at)?;
-        let found = self.features.at(at).and_then(|found| self.features.get(found.first));
-        Ok(Response::new(match found {
-            Some(feature) => feature.clone(),
-            None => {
-                let location = (self.config.unknown_point == UnknownPoint::Echo).then_some(point);
-                Feature { name: String::new(), location }
-            }
-        }))
+        self.feature(request.into_inner()).map(Response::new)
     }
 
     type ListFeaturesStream = Answers<Feature>;
