@@ -238,7 +238,7 @@ pub(crate) struct Fail {
 
 /// A map in the order it was written.
 #[derive(Clone, Debug)]
-pub struct Named<T>(pub(super) Vec<(String, T)>);
+pub(crate) struct Named<T>(pub(super) Vec<(String, T)>);
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
