@@ -18,7 +18,7 @@
 //!
 //! // For each call, in the scope's order:
 //! let names = Names::default().message("request", &request).value("now", Timestamp::now());
-//! if when.is_true(&names)? { … }
+//! let refused: bool = when.is_true(&names)?;
 //! let answer: DynamicMessage = reply.fill(&names)?;
 //! ```
 

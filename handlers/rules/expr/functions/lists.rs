@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::super::failed::Failed;
 use super::super::run::Frame;
 use super::super::seen::Seen;
+use super::super::steps::Steps;
 use super::{Due, Function, Gives, Overload, Style, unfit, wrong};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -83,20 +84,24 @@ fn slice<'a>(given: &[Seen<'a>], frame: &mut Frame<'a>) -> Result<Seen<'a>, Fail
 fn sort<'a>(given: &[Seen<'a>], frame: &mut Frame<'a>) -> Result<Seen<'a>, Failed> {
     let [Seen::List(list)] = given else { return unfit("sort", given) };
     let mut items: Vec<_> = list.iter().collect();
-    frame.steps.many(items.len() * (items.len().checked_ilog2().unwrap_or_default() as usize + 1))?;
-    let mut failed = None;
-    items.sort_by(|a, b| {
-        if failed.is_some() {
-            return Ordering::Equal;
+    let Some(first) = items.first().cloned() else { return Ok(Seen::list(items)) };
+    // A sort may panic where there is no order, or where it ends half-way; so
+    // both are ruled out, and all of it is paid for, before it begins.
+    let rounds = items.len().ilog2() as usize + 1;
+    for item in &items {
+        frame.steps.many(rounds)?;
+        match item {
+            Seen::String(text) => frame.steps.bytes(text.len() * rounds)?,
+            Seen::Bytes(bytes) => frame.steps.bytes(bytes.len() * rounds)?,
+            _ => {}
         }
-        a.order(b, &mut frame.steps)
-            .unwrap_or_else(|why| {
-                failed = Some(why);
-                None
-            })
-            .unwrap_or(Ordering::Equal)
-    });
-    failed.map_or_else(|| Ok(Seen::list(items)), Err)
+        if item.order(&first, &mut frame.steps)?.is_none() {
+            return wrong("sort", "is given a number that is none");
+        }
+    }
+    let mut paid = Steps::unlimited();
+    items.sort_by(|a, b| a.order(b, &mut paid).ok().flatten().unwrap_or(Ordering::Equal));
+    Ok(Seen::list(items))
 }
 
 fn reverse<'a>(given: &[Seen<'a>], frame: &mut Frame<'a>) -> Result<Seen<'a>, Failed> {

@@ -133,3 +133,23 @@ fn no_nesting_overflows_a_stack() {
         let _ = Expression::compile(&text, &scope());
     }
 }
+
+#[test]
+fn mangled_times_and_spans_are_refused_or_read() {
+    let pieces = ["-", "+", ":", ".", "T", "Z", "9", "0", "99999999999999999999", "é", " ", "e", "s", "h", "/", "\0"];
+    let seeds = ["2020-02-29T12:34:56.789Z", "0001-01-01T00:00:00+23:59", "1h30m5.25s", "-0.000000001s"];
+    let mut dice = Dice(11);
+    for _ in 0..20_000 {
+        let mut text: Vec<char> = seeds[dice.throw(seeds.len())].chars().collect();
+        for _ in 0..=dice.throw(3) {
+            let at = dice.throw(text.len() + 1);
+            let end = (at + dice.throw(3)).min(text.len());
+            text.splice(at..end, pieces[dice.throw(pieces.len())].chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Some(time) = crate::handlers::rules::expr::Timestamp::parse(&text) {
+            time.calendar(86_399);
+        }
+        let _ = crate::handlers::rules::expr::Duration::parse(&text);
+    }
+}
