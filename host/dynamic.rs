@@ -4,6 +4,7 @@
 //! go as a stream, and a unary side is a stream of one. A behaviour that
 //! answers before it has read the next request makes a true conversation.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,7 +27,6 @@ use super::peer::Peer;
 pub type Messages = Pin<Box<dyn Stream<Item = Result<DynamicMessage, Status>> + Send>>;
 
 /// One call: which method, whose, with what metadata, and the requests as they come.
-#[derive(Debug)]
 pub struct Conversation {
     /// The method called, with its request and response types.
     pub method: MethodDescriptor,
@@ -36,6 +36,13 @@ pub struct Conversation {
     pub metadata: MetadataMap,
     /// The requests; one where the client does not stream.
     pub requests: Streaming<DynamicMessage>,
+}
+
+/// By the method's name: a descriptor of a type that holds itself has no end.
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").field("method", &self.method.full_name()).finish_non_exhaustive()
+    }
 }
 
 /// How a call is answered.

@@ -30,9 +30,16 @@ pub(super) struct Rules {
     pub(super) start: Vec<Rule>,
     pub(super) message: Vec<Rule>,
     pub(super) end: Vec<Rule>,
-    /// Whether calls are to have their metadata and their peer as values.
-    pub(super) wants_metadata: bool,
-    pub(super) wants_peer: bool,
+    /// What of a call is to be a value.
+    pub(super) wants: Wants,
+}
+
+/// What rules read of a call, beside its messages: the rest is not made a value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wants {
+    pub(super) metadata: bool,
+    pub(super) peer: bool,
+    pub(super) clock: bool,
 }
 
 impl Rules {
@@ -45,7 +52,7 @@ impl Rules {
     }
 
     /// Whether any of them reads a name of the call.
-    pub(super) fn read(&self, name: &str) -> bool {
+    fn read(&self, name: &str) -> bool {
         [&self.start, &self.message, &self.end].into_iter().flatten().any(|rule| rule.reads(name))
     }
 
@@ -170,6 +177,10 @@ fn compile(
             }
         }
     }
-    let (wants_metadata, wants_peer) = (rules.read(scope::METADATA), rules.read(scope::PEER));
-    problems.or(Rules { wants_metadata, wants_peer, ..rules })
+    let wants = Wants {
+        metadata: rules.read(scope::METADATA),
+        peer: rules.read(scope::PEER),
+        clock: rules.read(scope::NOW) || rules.read(scope::ELAPSED),
+    };
+    problems.or(Rules { wants, ..rules })
 }

@@ -13,7 +13,7 @@ use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::{Code, Status, Streaming};
 
 use super::act::{Rule, bind};
-use super::expr::{Fields, Key, Names, Timestamp, Value};
+use super::expr::{Duration, Failed, Fields, Key, Names, Timestamp, Value};
 use super::program::Program;
 use super::scope::{ELAPSED, Event, ITEM, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST, TURN};
 use super::state::Own;
@@ -35,8 +35,9 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     let mut run = Run {
         facts: Facts {
             method: method.name().into(),
-            metadata: if rules.wants_metadata { metadata_of(&metadata) } else { Value::Null },
-            peer: if rules.wants_peer { peer_of(&peer) } else { Value::Null },
+            metadata: if rules.wants.metadata { metadata_of(&metadata) } else { Value::Null },
+            peer: if rules.wants.peer { peer_of(&peer) } else { Value::Null },
+            clock: rules.wants.clock,
             started: Instant::now(),
         },
         own: program.states.own(),
@@ -59,23 +60,30 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     Ok(Reply { metadata, messages: run.into_messages(first) })
 }
 
-/// What is known of a call from its beginning.
+/// What is known of a call from its beginning; what no rule reads is null.
 struct Facts {
     method: Value,
     metadata: Value,
     peer: Value,
+    clock: bool,
     started: Instant,
 }
 
 impl Facts {
-    fn names<'a>(&'a self, steps: u64) -> Names<'a> {
-        Names::default()
-            .steps(steps)
-            .lent(METADATA, &self.metadata)
-            .lent(PEER, &self.peer)
-            .lent(METHOD, &self.method)
-            .value(NOW, Timestamp::now())
-            .value(ELAPSED, super::expr::Duration::from(self.started.elapsed()))
+    /// The names of one event, but for those of states, in their scope's order.
+    fn names<'a>(&'a self, program: &'a Program, request: Option<&'a DynamicMessage>, number: i64) -> Names<'a> {
+        let names = Names::default().steps(program.steps);
+        let names = match request {
+            Some(request) => names.message(REQUEST, request),
+            None => names,
+        };
+        let names = names.lent(METADATA, &self.metadata).lent(PEER, &self.peer).lent(METHOD, &self.method);
+        let names = match self.clock {
+            true => names.value(NOW, Timestamp::now()).value(ELAPSED, Duration::from(self.started.elapsed())),
+            false => names.value(NOW, Value::Null).value(ELAPSED, Value::Null),
+        };
+        let names = names.value(NUMBER, number);
+        program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows))
     }
 }
 
@@ -159,37 +167,17 @@ impl Run {
         let Some(rules) = program.rules(self.method.name()) else { return Ok(()) };
         let mut explanation = program.explain.then(Vec::new);
         let mut held = program.states.hold(&mut self.own);
+        let names = held.names(self.facts.names(&program, request.as_ref(), self.number));
         for (number, rule) in rules.of(event).iter().enumerate() {
-            let mut names = held.names(self.facts.names(program.steps)).value(NUMBER, self.number);
-            names = program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows));
-            if let Some(request) = &request {
-                names = names.message(REQUEST, request);
-            }
-            let mut lets = Vec::with_capacity(rule.lets.len());
-            for (name, expression) in &rule.lets {
-                let value = expression.evaluate(&names).map_err(|failed| told(rule, failed))?;
-                names = names.value(name, value.clone());
-                lets.push(value);
-            }
-            if let (Some(is), Some(request)) = (&rule.is, &request)
-                && Value::of_message(is.fill(&names).map_err(|failed| told(rule, failed))?)
-                    != Value::of_message(request.clone())
-            {
-                explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
-                continue;
-            }
-            if let Some((text, when)) = &rule.when
-                && !when.is_true(&names).map_err(|failed| told(rule, failed))?
-            {
-                explanation.iter_mut().for_each(|words| words.push(format!("{}: not `{text}`", rule.label)));
-                continue;
-            }
-            let changes = rule.changes(&names).map_err(|failed| told(rule, failed))?;
+            let Some(found) = fits(rule, &names, request.as_ref(), &mut explanation)? else { continue };
+            let inner = bind(names.inner(), &rule.lets, &found);
+            let changes = rule.changes(&inner).map_err(|failed| told(rule, failed))?;
             let items = match &rule.each {
-                Some(each) => Some(each.evaluate(&names).map_err(|failed| told(rule, failed))?),
+                Some(each) => Some(each.evaluate(&inner).map_err(|failed| told(rule, failed))?),
                 None => None,
             };
-            rule.headers.work_out(&names, &mut self.headers)?;
+            rule.headers.work_out(&inner, &mut self.headers)?;
+            drop(inner);
             drop(names);
             held.change(changes)?;
             rule.hit();
@@ -201,7 +189,7 @@ impl Run {
                 event,
                 rule: number,
                 request,
-                lets,
+                lets: found,
                 states,
                 items,
                 item: 0,
@@ -211,6 +199,7 @@ impl Run {
             });
             return Ok(());
         }
+        drop(names);
         drop(held);
         explanation.iter_mut().for_each(|words| words.push("no rule fits".to_owned()));
         if event != Event::Start || !rules.of(event).is_empty() {
@@ -341,21 +330,47 @@ impl Run {
 
 impl Playing {
     fn names<'a>(&'a self, program: &'a Program, facts: &'a Facts, rule: &'a Rule) -> Names<'a> {
-        let mut names = facts.names(program.steps).value(NUMBER, self.number).value(TURN, i64::from(self.turn));
+        let names = facts.names(program, self.request.as_ref(), self.number);
         let declared = program.states.declared().iter();
-        names = declared.zip(&self.states).fold(names, |names, (one, value)| names.lent(&one.name, value));
-        names = program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows));
-        if let Some(request) = &self.request {
-            names = names.message(REQUEST, request);
-        }
-        names = bind(names, &rule.lets, &self.lets);
-        if let Some(Value::List(items)) = &self.items
-            && let Some(item) = items.get(self.item)
-        {
-            names = names.lent(ITEM, item);
-        }
-        names
+        let names = declared.zip(&self.states).fold(names, |names, (one, value)| names.lent(&one.name, value));
+        let names = bind(names, &rule.lets, &self.lets);
+        let names = match &self.items {
+            Some(Value::List(items)) => match items.get(self.item) {
+                Some(item) => names.lent(ITEM, item),
+                None => names,
+            },
+            _ => names,
+        };
+        names.value(TURN, i64::from(self.turn))
     }
+}
+
+/// What a rule's own names stand for, where it fits.
+fn fits(
+    rule: &Rule,
+    names: &Names<'_>,
+    request: Option<&DynamicMessage>,
+    explanation: &mut Option<Vec<String>>,
+) -> Result<Option<Vec<Value>>, Status> {
+    let failed = |failed| told(rule, failed);
+    let mut lets: Vec<Value> = Vec::with_capacity(rule.lets.len());
+    for (_, expression) in &rule.lets {
+        let value = expression.evaluate(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?;
+        lets.push(value);
+    }
+    if let (Some(is), Some(request)) = (&rule.is, request)
+        && Value::of_message(is.fill(names).map_err(failed)?) != Value::of_message(request.clone())
+    {
+        explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
+        return Ok(None);
+    }
+    if let Some((text, when)) = &rule.when
+        && !when.is_true(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?
+    {
+        explanation.iter_mut().for_each(|words| words.push(format!("{}: not `{text}`", rule.label)));
+        return Ok(None);
+    }
+    Ok(Some(lets))
 }
 
 fn length(items: &Value) -> usize {
@@ -366,7 +381,7 @@ fn length(items: &Value) -> usize {
 }
 
 /// Why a rule could not be worked out, with its name.
-fn told(rule: &Rule, failed: super::expr::Failed) -> Status {
+fn told(rule: &Rule, failed: Failed) -> Status {
     Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", rule.label))
 }
 

@@ -110,11 +110,6 @@ impl Duration {
         Duration(nanos.clamp(-LONGEST, LONGEST))
     }
 
-    /// As the message has it.
-    pub(in crate::handlers::rules) fn of_parts(seconds: i64, nanos: i32) -> Option<Duration> {
-        Duration::of(i128::from(seconds) * NANOS + i128::from(nanos))
-    }
-
     /// As `1h30m`, `1.5s`, `-250ms`.
     pub(in crate::handlers::rules) fn parse(text: &str) -> Option<Duration> {
         let (sign, mut rest) = match text.strip_prefix('-') {

@@ -184,11 +184,6 @@ impl Value {
     pub(in crate::handlers::rules) fn of_message(message: DynamicMessage) -> Value {
         Seen::owned(Proto::Message(message)).kept()
     }
-
-    /// The value of a message's field.
-    pub(in crate::handlers::rules) fn of_field(value: &Proto) -> Value {
-        Seen::proto(value).kept()
-    }
 }
 
 impl Key {
