@@ -97,6 +97,16 @@ impl Mount {
         Mount::new(service, descriptors, |service| Box::new(Behaved::new(service, behaviour)))
     }
 
+    /// A service whose calls are passed on as they are: any tower service over
+    /// HTTP requests.
+    pub fn forwarded<S>(service: &str, descriptors: &[u8], server: S) -> Result<Mount, Problem>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        Mount::new(service, descriptors, |_| Box::new(Tower(server)))
+    }
+
     /// The same mount with a health of its own making instead of SERVING for ever.
     pub fn with_health(mut self, health: watch::Receiver<ServingStatus>) -> Mount {
         self.health = health;

@@ -22,6 +22,9 @@ const ECHO: Duration = Duration::from_millis(100);
 /// are taken out of rotation by someone else.
 const LAME_DUCK_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
+/// How long processes have to end at least, whatever the drain.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The signals that matter.
 struct Signals {
     terminate: Signal,
@@ -310,10 +313,19 @@ async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager
     };
     tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
     manager.stopping(&format!("calls in flight have {} to end", shutdown.drain));
+    let drained = async {
+        let whole = front.drain(host, lame_duck, shutdown.drain.0).await;
+        // Processes that behave for services go when no call needs them. What
+        // takes longer than this is ended by its guard.
+        let ended = tokio::time::timeout(shutdown.drain.0.max(LAST_WORDS), host.end()).await.is_ok();
+        (whole, ended)
+    };
     tokio::select! {
-        whole = front.drain(host, lame_duck, shutdown.drain.0) => {
-            if whole {
+        (whole, ended) = drained => {
+            if whole && ended {
                 tracing::info!("stopped");
+            } else if whole {
+                tracing::warn!("stopped while processes were still ending");
             } else {
                 tracing::warn!("stopped with calls cut off: the drain took too long");
             }
