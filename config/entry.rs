@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::place::Path;
 use super::problem::{Problem, Problems};
+use super::schema::Schema;
 use super::section::Section;
 use super::values::Tree;
 use super::{Text, shape};
@@ -17,6 +18,8 @@ pub struct Entry {
     pub name: String,
     /// The kind of plugin that is to behave for it.
     pub kind: String,
+    /// Where its schema comes from, if the operator says.
+    pub schema: Option<Schema>,
     /// That plugin's settings.
     pub section: Section,
     /// Whether the kind is a key with settings below it, not a bare word.
@@ -27,6 +30,12 @@ impl Entry {
     /// A problem with the kind asked for.
     pub fn kind_problem(&self, problem: Problem) -> Problem {
         self.section.problem(if self.kind_is_key { problem.key() } else { problem })
+    }
+
+    /// A problem with its schema.
+    pub fn schema_problem(&self, problem: Problem) -> Problem {
+        let path = Path::default().then("services").then(self.name.as_str()).then("schema");
+        self.section.text.locate(problem.below(&path))
     }
 
     /// A problem with the service as a whole.
@@ -88,18 +97,18 @@ fn entry(name: String, mut service: Tree, path: Path, text: &Arc<Text>, problems
     if let (Tree::Map(keys), Some(_)) = (&mut service, &handler) {
         keys.push(("handler".to_owned(), Tree::empty()));
     }
-    problems.take(section(service, &path).read::<shape::Service>());
+    let schema = problems.take(section(service, &path).read::<shape::Service>()).and_then(|service| service.schema);
     let handler = handler?;
     let path = path.then("handler");
     match handler {
         Tree::Told => None,
         Tree::Scalar(Value::String(kind)) | Tree::Filled(Value::String(kind), _) => {
-            Some(Entry { name, kind, section: section(Tree::empty(), &path), kind_is_key: false })
+            Some(Entry { name, kind, schema, section: section(Tree::empty(), &path), kind_is_key: false })
         }
         Tree::Map(mut kinds) if kinds.len() == 1 => kinds.pop().map(|(kind, settings)| {
             let settings = if let Tree::Scalar(Value::Null) = settings { Tree::empty() } else { settings };
             let section = section(settings, &path.then(kind.as_str()));
-            Entry { name, kind, section, kind_is_key: true }
+            Entry { name, kind, schema, section, kind_is_key: true }
         }),
         handler => {
             let problem = Problem::new("a handler is one kind: a word, or a map with exactly one key")

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 use super::listen::Listen;
+use super::schema::Schema;
 use super::tls::Tls;
 use super::units::Period;
 
@@ -138,7 +139,8 @@ pub enum LogFormat {
 /// The host's keys for one service. What is under `handler` is its plugin's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)] // named for the sake of the keys' names
 pub(super) struct Service {
+    #[allow(dead_code)] // named for the sake of the key's name
     handler: IgnoredAny,
+    pub(super) schema: Option<Schema>,
 }

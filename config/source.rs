@@ -58,6 +58,15 @@ impl Sources {
         Err(io::Error::other("it keeps changing while it is read"))
     }
 
+    /// What is in a folder, which is remembered as it is now: what comes or
+    /// goes there is a change.
+    pub fn list(&mut self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let stamp = stamp(folder);
+        let (path, seen) = (folder.to_owned(), Instant::now());
+        self.0.push(Source { path, most_bytes: 0, stamp, seen, hash: unread(stamp) });
+        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
     /// Remembers what another reader read.
     pub fn extend(&mut self, other: Sources) {
         self.0.extend(other.0);

@@ -18,6 +18,7 @@ use super::mount::{Mount, Route};
 use super::plugin::Build;
 use super::reflection::Index;
 use super::registry::Plan;
+use super::schema::{Loader, Schema};
 use super::{HOSTS_OWN, keep::Keep};
 use crate::config::{Document, Failure, Problem, Problems, Sources};
 
@@ -80,17 +81,24 @@ impl Generation {
         plans: Vec<Plan>,
         keep: &Keep,
     ) -> Result<Generation, Failure> {
-        let builds = plans.into_iter().map(|plan| {
-            let build = Build::new(&plan.entry.name, &document.base, keep.clone());
+        let mut problems = Problems::default();
+        let plans = with_schemas(plans, &mut document, keep, &mut problems).await;
+        let builds = plans.into_iter().map(|(plan, schema)| {
+            let build = Build::new(&plan.entry.name, schema, &document.base, keep.clone());
             async move {
                 let entry = plan.entry.clone();
-                let mount = plan.build(&build).await;
+                let mut mount = plan.build(&build).await;
+                if mount.is_ok() && build.ignores_schema() {
+                    let problem = Problem::new(format!("the handler `{}` brings its own schema", entry.kind))
+                        .label("of no use")
+                        .help("take `schema` out");
+                    mount = Err(entry.schema_problem(problem).into());
+                }
                 (entry, mount, build.into_parts())
             }
         });
         let built = futures_util::future::join_all(builds).await;
 
-        let mut problems = Problems::default();
         let mut mounts = Vec::new();
         let mut tasks = Vec::new();
         for (entry, mount, (sources, spawned)) in built {
@@ -179,6 +187,34 @@ impl Generation {
     pub fn sources(&self) -> &Sources {
         &self.document.sources
     }
+}
+
+/// Every plan with the schema that the operator gives it; those whose schema
+/// cannot be used are told, and left out.
+async fn with_schemas(
+    plans: Vec<Plan>,
+    document: &mut Document,
+    keep: &Keep,
+    problems: &mut Problems,
+) -> Vec<(Plan, Option<Arc<Schema>>)> {
+    let mut loader = Loader::default();
+    let mut ready = Vec::new();
+    for plan in plans {
+        let Some(setting) = &plan.entry.schema else {
+            ready.push((plan, None));
+            continue;
+        };
+        let schema = match loader.known(setting) {
+            Some(known) => known,
+            None => {
+                let loaded = loader.load(setting, &document.base, keep).await;
+                problems.take(loaded.map_err(|problem| plan.entry.schema_problem(problem)))
+            }
+        };
+        ready.extend(schema.map(|schema| (plan, Some(schema))));
+    }
+    document.sources.extend(loader.sources);
+    ready
 }
 
 /// What a document has connections encrypted by; the files it names are read here.

@@ -27,11 +27,10 @@ pub(super) struct Keep {
 impl Keep {
     /// The living value of that name, or a new one.
     pub(super) fn get<T: Send + Sync + 'static>(&self, owner: &str, key: &str, init: impl FnOnce() -> T) -> Arc<T> {
-        let name = (owner.to_owned(), key.to_owned(), TypeId::of::<T>());
+        let name = name::<T>(owner, key);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, value| value.strong_count() > 0);
-        let living = kept.get(&name).and_then(Weak::upgrade).and_then(|value| value.downcast::<T>().ok());
-        living.unwrap_or_else(|| {
+        living(&kept, &name).unwrap_or_else(|| {
             let value = Arc::new(init());
             let any: Arc<dyn Any + Send + Sync> = value.clone();
             kept.insert(name, Arc::downgrade(&any));
@@ -49,6 +48,28 @@ impl Keep {
         self.tasks.close();
         self.tasks.wait().await;
     }
+
+    /// The living value of that name, where there is one.
+    pub(super) fn living<T: Send + Sync + 'static>(&self, owner: &str, key: &str) -> Option<Arc<T>> {
+        living(&self.kept.lock().unwrap_or_else(PoisonError::into_inner), &name::<T>(owner, key))
+    }
+
+    /// A new value of that name, whether or not an older one lives on.
+    pub(super) fn renew<T: Send + Sync + 'static>(&self, owner: &str, key: &str, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        let any: Arc<dyn Any + Send + Sync> = value.clone();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(name::<T>(owner, key), Arc::downgrade(&any));
+        value
+    }
+}
+
+fn name<T: 'static>(owner: &str, key: &str) -> Name {
+    (owner.to_owned(), key.to_owned(), TypeId::of::<T>())
+}
+
+fn living<T: Send + Sync + 'static>(kept: &HashMap<Name, Weak<dyn Any + Send + Sync>>, name: &Name) -> Option<Arc<T>> {
+    kept.get(name).and_then(Weak::upgrade).and_then(|value| value.downcast::<T>().ok())
 }
 
 #[cfg(test)]

@@ -24,19 +24,21 @@ mod plugin;
 mod reflection;
 mod registry;
 mod reload;
+mod schema;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-pub use dynamic::{Conversation, Dynamic, Messages};
+pub use dynamic::{Conversation, Dynamic, Messages, Reply};
 use entrance::Entrance;
 pub use generation::Generation;
 pub use mount::{Mount, Request, Response};
 pub use peer::Peer;
 pub use plugin::{BoxError, Build, Plugin};
 pub use registry::{Plan, Registry};
+pub use schema::Schema;
 pub use tonic_health::ServingStatus;
 
 use crate::config::{Document, Failure, Problems};

@@ -1,17 +1,14 @@
 //! What a plugin hands back: a service that can be called, described and asked
 //! how it is.
 
-use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, FileDescriptor, ServiceDescriptor};
+use prost_reflect::ServiceDescriptor;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -19,7 +16,7 @@ use tonic_health::ServingStatus;
 use tower_service::Service;
 
 use super::dynamic::{Behaved, Dynamic};
-use super::reflection::RawSet;
+use super::schema::{Files, Schema};
 use crate::config::Problem;
 
 /// A call as it reaches a service.
@@ -68,7 +65,7 @@ fn answered(answer: Result<Response, Infallible>) -> Response {
 pub struct Mount {
     pub(super) service: ServiceDescriptor,
     /// Every file the service needs, by name, as the bytes they were given in.
-    pub(super) files: BTreeMap<String, Bytes>,
+    pub(super) files: Files,
     pub(super) route: Box<dyn Route>,
     pub(super) health: watch::Receiver<ServingStatus>,
     pub(super) largest_message: Option<u64>,
@@ -89,22 +86,21 @@ impl Mount {
         S: Service<Request, Response = Response, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
         S::Future: Send,
     {
-        Mount::new(S::NAME, descriptors, |_| Box::new(Tower(server)))
+        Mount::new(&Schema::decode(descriptors)?, S::NAME, |_| Box::new(Tower(server)))
     }
 
-    /// A service known only by its descriptor, and how it behaves.
-    pub fn dynamic(service: &str, descriptors: &[u8], behaviour: impl Dynamic) -> Result<Mount, Problem> {
-        Mount::new(service, descriptors, |service| Box::new(Behaved::new(service, behaviour)))
+    /// A service known only by its schema, and how it behaves.
+    pub fn dynamic(schema: &Schema, service: &str, behaviour: impl Dynamic) -> Result<Mount, Problem> {
+        Mount::new(schema, service, |service| Box::new(Behaved::new(service, behaviour)))
     }
 
-    /// A service whose calls are passed on as they are: any tower service over
-    /// HTTP requests.
-    pub fn forwarded<S>(service: &str, descriptors: &[u8], server: S) -> Result<Mount, Problem>
+    /// A service known only by its schema, whose calls go elsewhere as the bytes they are.
+    pub fn forwarded<S>(schema: &Schema, service: &str, to: S) -> Result<Mount, Problem>
     where
         S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Send,
     {
-        Mount::new(service, descriptors, |_| Box::new(Tower(server)))
+        Mount::new(schema, service, |_| Box::new(Tower(to)))
     }
 
     /// The same mount with a health of its own making instead of SERVING for ever.
@@ -121,46 +117,17 @@ impl Mount {
     }
 
     fn new(
-        name: &str,
-        descriptors: &[u8],
+        schema: &Schema,
+        service: &str,
         route: impl FnOnce(ServiceDescriptor) -> Box<dyn Route>,
     ) -> Result<Mount, Problem> {
-        let unusable =
-            |error: &dyn fmt::Display| Problem::new(format!("the descriptors of `{name}` cannot be used: {error}"));
-        let raw = RawSet::decode(descriptors).map_err(|error| unusable(&error))?;
-        let pool = DescriptorPool::decode(descriptors).map_err(|error| unusable(&error))?;
-        let service = pool.get_service_by_name(name).ok_or_else(|| unusable(&"they declare no such service"))?;
-        let mut wanted = HashSet::new();
-        closure(&service.parent_file(), &mut wanted);
-        let mut files = BTreeMap::new();
-        for bytes in raw.file {
-            let FileName { name } = FileName::decode(bytes.clone()).map_err(|error| unusable(&error))?;
-            if wanted.contains(&name) {
-                files.insert(name, bytes);
-            }
-        }
+        let service = schema.service(service)?;
         Ok(Mount {
             route: route(service.clone()),
+            files: schema.closure(service.parent_file().name()),
             service,
-            files,
             health: watch::channel(ServingStatus::Serving).1,
             largest_message: None,
         })
-    }
-}
-
-/// The one field of a `FileDescriptorProto` needed to sort files.
-#[derive(Clone, PartialEq, prost::Message)]
-struct FileName {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-/// A file's name and the names of all it imports.
-fn closure(file: &FileDescriptor, names: &mut HashSet<String>) {
-    if names.insert(file.name().to_owned()) {
-        for import in file.dependencies() {
-            closure(&import, names);
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::keep::Keep;
 use super::mount::Mount;
+use super::schema::Schema;
 use crate::config::{Problem, Sources};
 
 /// Whatever went wrong. A [`Problem`] or [`Problems`](crate::config::Problems)
@@ -39,6 +41,8 @@ pub trait Plugin: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Build {
     service: String,
+    schema: Option<Arc<Schema>>,
+    schema_asked: AtomicBool,
     base: PathBuf,
     keep: Keep,
     sources: Mutex<Sources>,
@@ -46,9 +50,11 @@ pub struct Build {
 }
 
 impl Build {
-    pub(super) fn new(service: &str, base: &Path, keep: Keep) -> Build {
+    pub(super) fn new(service: &str, schema: Option<Arc<Schema>>, base: &Path, keep: Keep) -> Build {
         Build {
             service: service.to_owned(),
+            schema,
+            schema_asked: AtomicBool::new(false),
             base: base.to_owned(),
             keep,
             sources: Mutex::default(),
@@ -59,6 +65,26 @@ impl Build {
     /// The full gRPC name the operator mounts this service under.
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// What the operator's `schema` says, if there is one.
+    pub fn given_schema(&self) -> Option<&Arc<Schema>> {
+        self.schema_asked.store(true, Ordering::Relaxed);
+        self.schema.as_ref()
+    }
+
+    /// The same, for a kind that can do nothing without.
+    pub fn schema(&self) -> Result<&Arc<Schema>, Problem> {
+        self.given_schema().ok_or_else(|| {
+            Problem::new(format!("what `{}` is has to be said", self.service))
+                .label("needs `schema`")
+                .help("write `schema: protos/service.proto` beside `handler`")
+        })
+    }
+
+    /// Whether there is a schema that nobody wanted.
+    pub(super) fn ignores_schema(&self) -> bool {
+        self.schema.is_some() && !self.schema_asked.load(Ordering::Relaxed)
     }
 
     /// A path of the settings, made absolute or relative to the file's folder.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use ostler::config::Document;
 use ostler::host::listen::{Front, Inherited, Workers};
-use ostler::host::{BoxError, Build, Conversation, Dynamic, Host, Messages, Mount, Plugin, Registry};
+use ostler::host::{BoxError, Build, Conversation, Dynamic, Host, Messages, Mount, Plugin, Registry, Reply, Schema};
 use ostler::proto::routeguide::route_guide_server::{RouteGuide, RouteGuideServer};
 use ostler::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummary};
 use prost::Message as _;
@@ -93,14 +93,15 @@ impl Plugin for Described {
     type Config = std::collections::BTreeMap<String, String>;
 
     async fn build(&self, _: Self::Config, build: &Build) -> Result<Mount, BoxError> {
-        Ok(Mount::dynamic(build.service(), ostler::proto::DESCRIPTORS, Sleeper(self.0.clone()))?)
+        Ok(Mount::dynamic(&Schema::decode(ostler::proto::DESCRIPTORS)?, build.service(), Sleeper(self.0.clone()))?)
     }
 }
 
 struct Sleeper(Gauge);
 
 impl Dynamic for Sleeper {
-    fn call(&self, Conversation { method, mut requests, .. }: Conversation) -> Messages {
+    async fn call(self: Arc<Self>, conversation: Conversation) -> Result<Reply, Status> {
+        let Conversation { method, mut requests, .. } = conversation;
         let alive = self.0.enter();
         let streams = method.is_server_streaming();
         let first = stream::once(async move {
@@ -112,10 +113,11 @@ impl Dynamic for Sleeper {
             Ok(prost_reflect::DynamicMessage::new(method.output()))
         });
         let alive = self.0.enter();
-        Box::pin(first.chain(stream::once(async move {
+        let messages: Messages = Box::pin(first.chain(stream::once(async move {
             let _alive = alive;
             std::future::pending().await
-        })))
+        })));
+        Ok(messages.into())
     }
 }
 

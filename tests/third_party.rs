@@ -118,11 +118,11 @@ fn a_schema_that_does_not_compile_is_told_at_the_setting_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.yaml");
     std::fs::write(folder.path().join("bad.proto"), "syntax = \"proto3\"; message {").unwrap();
-    std::fs::write(&file, "services:\n  a.B:\n    handler: { mirror: { schema: bad.proto } }\n").unwrap();
+    std::fs::write(&file, "services:\n  a.B:\n    schema: bad.proto\n    handler: mirror\n").unwrap();
     let output = Command::new(hello_host()).arg("check").arg(&file).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(78), "{told}");
-    assert!(told.contains("bad.yaml:3:34") && told.contains("expected an identifier"), "{told}");
+    assert!(told.contains("bad.proto:1:28") && told.contains("expected an identifier"), "{told}");
 }
 
 #[test]

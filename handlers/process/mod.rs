@@ -12,6 +12,7 @@ mod folder;
 mod follow;
 mod link;
 mod logs;
+mod others;
 mod relay;
 mod schema;
 mod settings;
@@ -19,12 +20,13 @@ mod state;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::host::{BoxError, Build, Mount, Plugin};
+use crate::config::Problem;
+use crate::host::{BoxError, Build, Mount, Plugin, Schema};
 use command::Command;
 use relay::Relay;
 pub use settings::Config;
@@ -44,7 +46,7 @@ pub struct Process;
 struct Kept {
     known: Known,
     nudge: Arc<Notify>,
-    schema: tokio::sync::OnceCell<Vec<u8>>,
+    schema: Mutex<Option<Arc<Schema>>>,
     _stop: DropGuard,
 }
 
@@ -56,11 +58,41 @@ impl Plugin for Process {
         let source = config.source()?;
         let key = key(&config, &build.path(Path::new("")))?;
         let kept = build.keep(&key, || start(config, source, build));
+        // What rests after a failure is wanted now.
         kept.nudge.notify_waiters();
         kept.known.settled().await?;
-        let schema = kept.schema.get_or_try_init(|| schema::ask(&kept.known, build.service())).await?.clone();
+        let theirs = kept.schema(build.service()).await;
+        let schema = match (build.given_schema(), theirs) {
+            (Some(ours), Ok(theirs)) => {
+                if let Ok(theirs) = theirs.service(build.service()) {
+                    schema::compare(&ours.service(build.service())?, &theirs)?;
+                }
+                ours.clone()
+            }
+            // It has no reflection, or is not there yet.
+            (Some(ours), Err(_)) => ours.clone(),
+            (None, theirs) => theirs?,
+        };
         let relay = Relay { service: build.service().into(), known: kept.known.clone(), _kept: kept.clone() };
-        Ok(Mount::forwarded(build.service(), &schema, relay)?.with_health(kept.known.health.clone()))
+        Ok(Mount::forwarded(&schema, build.service(), relay)?.with_health(kept.known.health.clone()))
+    }
+}
+
+impl Kept {
+    /// What the process says of its service, or last said if it is down.
+    async fn schema(&self, service: &str) -> Result<Arc<Schema>, Problem> {
+        let told = match self.known.next() {
+            Ok(link) => schema::ask(&link, service).await,
+            Err(why) => Err(Problem::new(format!("what `{service}` is cannot be asked for: {why}"))
+                .label("needs `schema`")
+                .help("write `schema: protos/service.proto` beside `handler`")),
+        };
+        let mut last = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+        match (told, &*last) {
+            (Ok(told), _) => Ok(last.insert(told).clone()),
+            (Err(_), Some(last)) => Ok(last.clone()),
+            (Err(problem), None) => Err(problem),
+        }
     }
 }
 
@@ -75,9 +107,10 @@ fn start(config: Config, source: Source, build: &Build) -> Kept {
             let command = Command { service, config, base, tell, stop: stop.clone(), nudge: nudge.clone() };
             build.accompany(command.run());
         }
-        Source::Socket(_) | Source::Folder(_) => {}
+        Source::Socket(path) => build.accompany(others::socket(build.path(&path), service, tell, stop.clone())),
+        Source::Folder(path) => build.accompany(others::folder(build.path(&path), service, tell, stop.clone())),
     }
-    Kept { known, nudge, schema: tokio::sync::OnceCell::new(), _stop: stop.drop_guard() }
+    Kept { known, nudge, schema: Mutex::default(), _stop: stop.drop_guard() }
 }
 
 /// The settings' content, as a name. Secrets among them are not to be read in it.

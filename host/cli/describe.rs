@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{EXIT_CONFIG, complain, find, open, renderer, say};
 use crate::config::{Document, Origin, Path, Problems, Segment};
@@ -37,6 +37,11 @@ fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problem
     lines.key(0, "services");
     for Plan { entry, effective, .. } in &plans {
         lines.key(1, &format!("{:?}", entry.name));
+        if let Some(schema) = &entry.schema {
+            let below = Path::default().then("services").then(entry.name.as_str());
+            lines.depth = 2;
+            lines.map(&json!({ "schema": schema }), &below, &|path| document.origin(path));
+        }
         lines.key(2, "handler");
         lines.key(3, &entry.kind);
         lines.depth = 4;

@@ -82,7 +82,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
         started = start(registry, file.as_deref(), inherited) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
-    let (host, mut front, succession) = match started {
+    let (host, mut front, succession, lines) = match started {
         Ok(started) => started,
         Err(problems) => {
             let words = problems.draw(&renderer());
@@ -97,7 +97,6 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     };
     let current = host.current();
     let log = current.document.shape.log.clone();
-    let lines = logging::start(&log);
     announce(&current.document, &front, logging::is_human(&log).then_some(&lines));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
@@ -167,13 +166,15 @@ async fn start(
     registry: Registry,
     file: Option<&Path>,
     mut inherited: Inherited,
-) -> Result<(Host, Front, Option<Succession>), Problems> {
+) -> Result<(Host, Front, Option<Succession>, Lines), Problems> {
     let host = Host::new(registry)?;
     let document = match file {
         Some(file) => reload::open(file).await,
         None => open(None),
     };
     let document = document.map_err(|failure| failure.problems)?;
+    // What is built may have something to say.
+    let lines = logging::start(&document.shape.log);
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
     let shutdown = &document.shape.shutdown;
@@ -205,7 +206,7 @@ async fn start(
         predecessor.relieve();
         front.own(succession.as_ref());
     }
-    Ok((host, front, succession))
+    Ok((host, front, succession, lines))
 }
 
 /// Says what is served and where: in a few lines for people, in one for machines.

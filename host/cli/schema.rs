@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::say;
-use crate::config::Shape;
+use crate::config::{Schema, Shape};
 use crate::host::{HOSTS_OWN, Registry};
 
 /// `ostler schema`.
@@ -25,6 +25,7 @@ pub(super) fn schema(registry: &Registry) -> ExitCode {
             ]
         })
         .collect();
+    let source = generator.subschema_for::<Schema>();
     root["title"] = "ostler configuration".into();
     root["properties"]["services"] = json!({
         "type": "object",
@@ -34,7 +35,7 @@ pub(super) fn schema(registry: &Registry) -> ExitCode {
             "type": "object",
             "additionalProperties": false,
             "required": ["handler"],
-            "properties": { "handler": { "description": "One kind: a word, or a map with one key.", "anyOf": handlers } },
+            "properties": { "schema": source, "handler": { "description": "One kind: a word, or a map with one key.", "anyOf": handlers } },
         },
     });
     root["$defs"] = Value::Object(generator.take_definitions(true));

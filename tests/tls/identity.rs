@@ -3,13 +3,13 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream;
 use ostler::config::Document;
 use ostler::host::listen::{Front, Inherited, Workers};
-use ostler::host::{BoxError, Build, Conversation, Dynamic, Host, Messages, Mount, Peer, Plugin, Registry};
+use ostler::host::{BoxError, Build, Conversation, Dynamic, Host, Mount, Peer, Plugin, Registry, Reply, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tonic::server::NamedService;
@@ -38,13 +38,13 @@ impl Plugin for Described {
     type Config = Nothing;
 
     async fn build(&self, _: Nothing, build: &Build) -> Result<Mount, BoxError> {
-        Ok(Mount::dynamic(build.service(), ostler::proto::DESCRIPTORS, Described)?)
+        Ok(Mount::dynamic(&Schema::decode(ostler::proto::DESCRIPTORS)?, build.service(), Described)?)
     }
 }
 
 impl Dynamic for Described {
-    fn call(&self, Conversation { peer, .. }: Conversation) -> Messages {
-        Box::pin(stream::iter([Err(who(&peer))]))
+    async fn call(self: Arc<Self>, Conversation { peer, .. }: Conversation) -> Result<Reply, Status> {
+        Err(who(&peer))
     }
 }
 

@@ -14,7 +14,6 @@ mod complete;
 mod describe;
 mod input;
 mod json;
-mod lower;
 mod output;
 mod reflection;
 mod schema;
@@ -31,6 +30,7 @@ pub(super) use target::Encryption;
 
 use super::{complain, renderer};
 use crate::config::Problem;
+use crate::host::schema::clean;
 
 /// Wrong usage, a name nobody has, JSON that does not fit, nobody there: nothing was called.
 const EXIT_NOT_CALLED: u8 = 2;
@@ -69,22 +69,4 @@ async fn finish(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
             ExitCode::from(EXIT_CALL_FAILED)
         }
     }
-}
-
-/// A stranger's text, without what a terminal would obey.
-fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => cleaned.push(c),
-            c if c.is_control() => cleaned.extend(c.escape_default()),
-            c => cleaned.push(c),
-        }
-    }
-    cleaned
-}
-
-#[test]
-fn a_stranger_s_words_do_nothing_to_a_terminal() {
-    assert_eq!(clean("red \u{1b}[31m\r\n\tand ü"), "red \\u{1b}[31m\\r\n\tand ü");
 }

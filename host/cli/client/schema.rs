@@ -5,13 +5,14 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
-use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FileDescriptorProto};
 use tonic::transport::Channel;
 
 use super::reflection::{Question, Reflection};
 use super::target::Target;
-use super::{Failure, clean, lower};
+use super::{Failure, clean};
 use crate::config::{Problem, closest};
+use crate::host::schema::{self, lower};
 
 /// Bounds of what one host may have us hold.
 const MOST_FILES: usize = 4096;
@@ -169,18 +170,15 @@ impl Schema {
 
     /// Puts together what there is.
     async fn build(&mut self) -> Result<(), Failure> {
-        let file = self.files.values().map(|file| flat(file, &self.files)).collect();
-        // In a thread of its own: what of a stranger's files is not foreseen
-        // here makes the crate panic, and that is a failure and no crash.
-        let built =
-            tokio::task::spawn_blocking(|| DescriptorPool::from_file_descriptor_set(FileDescriptorSet { file }));
-        let why = match built.await {
+        let files = self.files.clone();
+        let built = tokio::task::spawn_blocking(move || schema::pool(&files)).await;
+        let why = match built {
             Ok(Ok(pool)) => {
                 self.pool = pool;
                 return Ok(());
             }
-            Ok(Err(error)) => clean(&error.to_string()),
-            Err(_) => "its files contradict each other".to_owned(),
+            Ok(Err(why)) => why,
+            Err(error) => error.to_string(),
         };
         let mut problem = Problem::new(format!("the host's schema cannot be used: {why}"));
         if !self.absent.is_empty() {
@@ -189,33 +187,6 @@ impl Schema {
         }
         Err(problem.into())
     }
-}
-
-/// A file that imports by itself what it has by others' public imports.
-///
-/// prost-reflect follows public imports one step, and where they go in a circle
-/// for ever (tests/upstream.rs): it gets none to follow.
-fn flat(file: &FileDescriptorProto, files: &BTreeMap<String, FileDescriptorProto>) -> FileDescriptorProto {
-    let mut file = file.clone();
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    let mut left: Vec<&str> = file.dependency.iter().filter_map(|name| key(files, name)).collect();
-    while let Some(name) = left.pop() {
-        if seen.insert(name)
-            && let Some(import) = files.get(name)
-        {
-            let public = import.public_dependency.iter().filter_map(|at| usize::try_from(*at).ok());
-            left.extend(public.filter_map(|at| key(files, import.dependency.get(at)?)));
-        }
-    }
-    seen.remove(file.name());
-    file.dependency = seen.into_iter().map(str::to_owned).collect();
-    file.public_dependency.clear();
-    file.weak_dependency.clear();
-    file
-}
-
-fn key<'a>(files: &'a BTreeMap<String, FileDescriptorProto>, name: &str) -> Option<&'a str> {
-    files.get_key_value(name).map(|(name, _)| name.as_str())
 }
 
 /// A file that every protobuf library brings along.

@@ -19,8 +19,8 @@ const EXPANDED: i32 = 2;
 const DELIMITED: i32 = 2;
 
 /// One file as the descriptor crate can take it.
-pub(super) fn decode(bytes: &[u8]) -> Result<FileDescriptorProto, Problem> {
-    let unreadable = |error| Problem::new(format!("a schema file of the host cannot be decoded: {error}"));
+pub(in crate::host) fn decode(bytes: &[u8]) -> Result<FileDescriptorProto, Problem> {
+    let unreadable = |error| Problem::new(format!("a schema file cannot be decoded: {error}"));
     let mut file = FileDescriptorProto::decode(bytes).map_err(unreadable)?;
     match file.syntax() {
         "" | "proto2" | "proto3" => {}
@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<FileDescriptorProto, Problem> {
             let view = FileView::decode(bytes).map_err(unreadable)?;
             if view.edition > NEWEST {
                 return Err(Problem::new(format!(
-                    "the schema file `{}` of the host is of an edition newer than 2024",
+                    "the schema file `{}` is of an edition newer than 2024",
                     clean(file.name())
                 )));
             }
@@ -36,7 +36,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<FileDescriptorProto, Problem> {
         }
         other => {
             let (name, syntax) = (clean(file.name()), clean(other));
-            return Err(Problem::new(format!("the schema file `{name}` of the host has the syntax `{syntax}`"))
+            return Err(Problem::new(format!("the schema file `{name}` has the syntax `{syntax}`"))
                 .help("proto2, proto3 and editions to 2024 are known here"));
         }
     }

@@ -1,0 +1,138 @@
+//! Schemas at run time: what a service is that was never compiled in.
+//!
+//! A schema is the files it came in, kept to the byte for reflection, and the
+//! descriptors made of them, by which calls are understood. All of it is
+//! checked before any of it is used.
+//!
+//! ```text
+//! setting ── load (.proto, folder, set, another server) ──▶ files
+//! files ── lower (editions) ── pool (put together) ──▶ Schema
+//! ```
+
+mod compile;
+mod load;
+pub(super) mod lower;
+mod pool;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use bytes::Bytes;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, ServiceDescriptor};
+
+use super::reflection::RawSet;
+use crate::config::{Problem, closest};
+
+pub(super) use load::Loader;
+pub(super) use pool::pool;
+
+/// Files by their names as imports have them.
+pub(super) type Files = BTreeMap<String, Bytes>;
+
+/// What one or several services are, known at run time.
+#[derive(Clone)]
+pub struct Schema {
+    files: Files,
+    pool: DescriptorPool,
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
+/// What is needed of a `FileDescriptorProto` to sort files.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Head {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, repeated, tag = "3")]
+    imports: Vec<String>,
+}
+
+impl Schema {
+    /// A serialized `FileDescriptorSet`, every import among its files.
+    pub fn decode(set: &[u8]) -> Result<Schema, Problem> {
+        Schema::of(files(set)?)
+    }
+
+    /// Files that import no others.
+    fn of(files: Files) -> Result<Schema, Problem> {
+        let lowered = files.values().map(|bytes| lower::decode(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let lowered = lowered.into_iter().map(|file| (file.name().to_owned(), file)).collect();
+        let pool = pool(&lowered).map_err(|why| Problem::new(format!("the schema cannot be used: {why}")))?;
+        Ok(Schema { files, pool })
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Result<ServiceDescriptor, Problem> {
+        self.pool.get_service_by_name(name).ok_or_else(|| {
+            let problem = Problem::new(format!("the schema declares no service `{}`", clean(name)));
+            let known: Vec<_> = self.pool.services().map(|service| clean(service.full_name())).collect();
+            let problem = match closest(name, known.iter().map(String::as_str)) {
+                Some(close) => problem.help(format!("did you mean `{close}`?")),
+                None => problem,
+            };
+            match known.as_slice() {
+                [] => problem.help("it declares none at all"),
+                known => problem.help(format!("it declares: {}", known.join(", "))),
+            }
+        })
+    }
+
+    /// Every descriptor there is.
+    pub fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
+    /// A file and all it imports, as the bytes they were given in.
+    pub(super) fn closure(&self, root: &str) -> Files {
+        let mut found = Files::new();
+        let mut left = VecDeque::from([root.to_owned()]);
+        while let Some(name) = left.pop_front() {
+            let Some(bytes) = self.files.get(&name).filter(|_| !found.contains_key(&name)) else { continue };
+            if let Ok(head) = Head::decode(bytes.clone()) {
+                left.extend(head.imports);
+            }
+            found.insert(name, bytes.clone());
+        }
+        found
+    }
+}
+
+/// The files of a serialized set; one that is there twice is there once.
+fn files(set: &[u8]) -> Result<Files, Problem> {
+    let unusable = |error: &dyn fmt::Display| Problem::new(format!("this is no descriptor set: {error}"));
+    let set = RawSet::decode(set).map_err(|error| unusable(&error))?;
+    let mut files = Files::new();
+    for bytes in set.file {
+        let Head { name, .. } = Head::decode(bytes.clone()).map_err(|error| unusable(&error))?;
+        if files.insert(name.clone(), bytes.clone()).is_some_and(|other| other != bytes) {
+            return Err(Problem::new(format!("the file `{}` is in the set twice, and not the same", clean(&name))));
+        }
+    }
+    match files.is_empty() {
+        true => Err(unusable(&"it holds no file")),
+        false => Ok(files),
+    }
+}
+
+/// A stranger's text, without what a terminal would obey.
+pub(super) fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => cleaned.push(c),
+            c if c.is_control() => cleaned.extend(c.escape_default()),
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+#[test]
+fn a_stranger_s_words_do_nothing_to_a_terminal() {
+    assert_eq!(clean("red \u{1b}[31m\r\n\tand ü"), "red \\u{1b}[31m\\r\n\tand ü");
+}

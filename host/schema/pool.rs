@@ -1,0 +1,49 @@
+//! Descriptors from files, where the files may be anybody's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::catch_unwind;
+
+use prost_reflect::DescriptorPool;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+use super::clean;
+
+/// Puts files together; the error says why they do not fit.
+///
+/// Takes as long as the files are large. What of a stranger's files is not
+/// foreseen here makes the descriptor crate panic, and that is an error too.
+pub(in crate::host) fn pool(files: &BTreeMap<String, FileDescriptorProto>) -> Result<DescriptorPool, String> {
+    let file = files.values().map(|file| flat(file, files)).collect();
+    match catch_unwind(|| DescriptorPool::from_file_descriptor_set(FileDescriptorSet { file })) {
+        Ok(Ok(pool)) => Ok(pool),
+        Ok(Err(error)) => Err(clean(&error.to_string())),
+        Err(_) => Err("its files contradict each other".to_owned()),
+    }
+}
+
+/// A file that imports by itself what it has by others' public imports.
+///
+/// prost-reflect follows public imports one step, and where they go in a circle
+/// for ever (tests/upstream): it gets none to follow.
+fn flat(file: &FileDescriptorProto, files: &BTreeMap<String, FileDescriptorProto>) -> FileDescriptorProto {
+    let mut file = file.clone();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut left: Vec<&str> = file.dependency.iter().filter_map(|name| key(files, name)).collect();
+    while let Some(name) = left.pop() {
+        if seen.insert(name)
+            && let Some(import) = files.get(name)
+        {
+            let public = import.public_dependency.iter().filter_map(|at| usize::try_from(*at).ok());
+            left.extend(public.filter_map(|at| key(files, import.dependency.get(at)?)));
+        }
+    }
+    seen.remove(file.name());
+    file.dependency = seen.into_iter().map(str::to_owned).collect();
+    file.public_dependency.clear();
+    file.weak_dependency.clear();
+    file
+}
+
+fn key<'a>(files: &'a BTreeMap<String, FileDescriptorProto>, name: &str) -> Option<&'a str> {
+    files.get_key_value(name).map(|(name, _)| name.as_str())
+}
