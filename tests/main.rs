@@ -15,6 +15,7 @@ mod frames;
 mod health;
 mod manager;
 mod process;
+mod process_kind;
 mod readme;
 mod reflection;
 mod restart;

@@ -191,23 +191,27 @@ fn how(status: WaitStatus) -> Ended {
 /// SIGKILL to all that is left, in the group and out of it.
 async fn end_the_rest(host: Option<Pid>, main: Pid, ended: &mut Option<Ended>) {
     let group = getpid();
-    // Out of the group first, or SIGKILL would end this process too before it
-    // could say how the command did. Where the host is gone there may be no
-    // other group to go to, and nobody to say it to.
+    // Out of the group first, or SIGKILL would end this process too. Where the
+    // host is gone there may be no other group to go to; then they are ended
+    // one by one.
     let other = host.filter(|_| getppid() == host).and_then(|host| getpgid(Some(host)).ok());
     let out = other.is_some_and(|other| other != group && setpgid(None, Some(other)).is_ok());
     if out {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let deadline = Instant::now() + GOING;
-    while !reap(main, ended) && Instant::now() < deadline {
+    while !reap(main, ended) {
+        if Instant::now() >= deadline {
+            if !out {
+                // This process among them.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            return;
+        }
         for pid in children() {
             let _ = kill_process(pid, Signal::KILL);
         }
         sleep(Duration::from_millis(2)).await;
-    }
-    if !out {
-        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
