@@ -3,10 +3,11 @@
 
 pub mod process;
 pub mod route_guide;
+pub mod upstream;
 
 use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default().with(process::Process).with(route_guide::RouteGuide)
+    Registry::default().with(process::Process).with(route_guide::RouteGuide).with(upstream::Upstream)
 }

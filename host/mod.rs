@@ -13,6 +13,7 @@
 pub mod cli;
 mod dynamic;
 pub(crate) mod entrance;
+pub mod forward;
 mod generation;
 pub mod guard;
 mod health;

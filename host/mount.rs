@@ -61,6 +61,19 @@ fn answered(answer: Result<Response, Infallible>) -> Response {
     answer.unwrap_or_else(|never| match never {})
 }
 
+/// A function that answers: what it waits for is boxed once.
+struct Forwarded<F>(F);
+
+impl<F, W> Route for Forwarded<F>
+where
+    F: Fn(Request) -> W + Send + Sync,
+    W: Future<Output = Response> + Send + 'static,
+{
+    fn call(&self, request: Request) -> Work {
+        Box::pin((self.0)(request))
+    }
+}
+
 /// A service ready to be served, with everything a caller can ask about it.
 pub struct Mount {
     pub(super) service: ServiceDescriptor,
@@ -94,13 +107,14 @@ impl Mount {
         Mount::new(schema, service, |service| Box::new(Behaved::new(service, behaviour)))
     }
 
-    /// A service known only by its schema, whose calls go elsewhere as the bytes they are.
-    pub fn forwarded<S>(schema: &Schema, service: &str, to: S) -> Result<Mount, Problem>
+    /// A service known only by its schema, whose calls go elsewhere as the bytes
+    /// they are: `send` is given each, and answers it.
+    pub fn forwarded<F, W>(schema: &Schema, service: &str, send: F) -> Result<Mount, Problem>
     where
-        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Future: Send,
+        F: Fn(Request) -> W + Send + Sync + 'static,
+        W: Future<Output = Response> + Send + 'static,
     {
-        Mount::new(schema, service, |_| Box::new(Tower(to)))
+        Mount::new(schema, service, |_| Box::new(Forwarded(send)))
     }
 
     /// The same mount with a health of its own making instead of SERVING for ever.

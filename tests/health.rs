@@ -21,11 +21,11 @@ async fn check(address: &str, service: &str) -> Result<ServingStatus, Code> {
     answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
 }
 
-async fn watch(address: &str, service: &str) -> Streaming<HealthCheckResponse> {
+pub async fn watch(address: &str, service: &str) -> Streaming<HealthCheckResponse> {
     client(address).await.watch(about(service)).await.unwrap().into_inner()
 }
 
-async fn next(stream: &mut Streaming<HealthCheckResponse>) -> Result<ServingStatus, Status> {
+pub async fn next(stream: &mut Streaming<HealthCheckResponse>) -> Result<ServingStatus, Status> {
     stream.message().await.map(|answer| answer.expect("the stream goes on").status())
 }
 

@@ -25,3 +25,4 @@ mod swap;
 mod third_party;
 mod tls;
 mod upstream;
+mod upstream_kind;

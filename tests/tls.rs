@@ -17,7 +17,7 @@ use crate::support::tools::{self, tool};
 use crate::support::{Ostler, Starter, ostler, project, stdout};
 
 pub const TLS: &str = "tls: { certificate: server.pem, key: server.key }\n";
-const MUTUAL: &str = "tls: { certificate: server.pem, key: server.key, clients: { ca: clients.pem } }\n";
+pub const MUTUAL: &str = "tls: { certificate: server.pem, key: server.key, clients: { ca: clients.pem } }\n";
 
 /// A host with a certificate of this authority's, which is also its clients'.
 pub fn host(authority: &Authority, yaml: &str) -> Ostler {

@@ -185,7 +185,7 @@ impl Command {
                         self.tell.down(&format!("its process does not answer: {words}"));
                     }
                 }
-                Found::Somebody { link, status, .. } => {
+                Found::Somebody { peer, status, .. } => {
                     why = "it listens, and says it is not serving".to_owned();
                     if ready.is_none() && *status == ServingStatus::Serving {
                         ready = Some(Instant::now());
@@ -193,7 +193,7 @@ impl Command {
                     }
                     if ready.is_some() {
                         until = None;
-                        self.tell.up(vec![link.clone()], *status);
+                        self.tell.up(vec![peer.clone()], *status);
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! One HTTP/2 connection to a process's socket, until the road for forwarded
-//! calls takes its place.
+//! What a process is asked outside of calls: whether it is there, how it is,
+//! and what it has, on a connection of its own. Calls have the forwarded road.
 
 use std::future::Future;
 use std::path::Path;

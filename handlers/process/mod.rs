@@ -73,16 +73,19 @@ impl Plugin for Process {
             (Some(ours), Err(_)) => ours.clone(),
             (None, theirs) => theirs?,
         };
-        let relay = Relay { service: build.service().into(), known: kept.known.clone(), _kept: kept.clone() };
-        Ok(Mount::forwarded(&schema, build.service(), relay)?.with_health(kept.known.health.clone()))
+        let health = kept.known.health.clone();
+        let relay = Relay { service: build.service().into(), kept };
+        let mount = Mount::forwarded(&schema, build.service(), move |request| relay.answer(request))?;
+        Ok(mount.with_health(health))
     }
 }
 
 impl Kept {
     /// What the process says of its service, or last said if it is down.
     async fn schema(&self, service: &str) -> Result<Arc<Schema>, Problem> {
-        let told = match self.known.next() {
-            Ok(link) => schema::ask(&link, service).await,
+        let peer = self.known.next().and_then(|mut peers| peers.next().ok_or_else(|| "nobody answers".to_owned()));
+        let told = match peer {
+            Ok(peer) => schema::ask(&peer.link, service).await,
             Err(why) => Err(Problem::new(format!("what `{service}` is cannot be asked for: {why}"))
                 .label("needs `schema`")
                 .help("write `schema: protos/service.proto` beside `handler`")),

@@ -13,8 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
-use super::follow::{Found, follow};
-use super::link::Link;
+use super::follow::{Found, Peer, follow};
 use super::schema;
 use super::state::Tell;
 
@@ -31,7 +30,7 @@ pub(super) async fn socket(path: PathBuf, service: String, tell: Tell, stop: Can
             let now = seen.borrow_and_update().clone();
             match now {
                 Found::Nobody(why) => tell.down(&format!("nobody answers on its socket: {why}")),
-                Found::Somebody { link, status, .. } => tell.up(vec![link], status),
+                Found::Somebody { peer, status, .. } => tell.up(vec![peer], status),
             }
         }
     };
@@ -51,7 +50,7 @@ enum Use {
     /// Not known yet.
     Unknown,
     Nothing,
-    Calls(Link, ServingStatus),
+    Calls(Peer, ServingStatus),
 }
 
 /// One socket of a folder; its task ends with it.
@@ -107,16 +106,15 @@ fn told(followed: &BTreeMap<PathBuf, Followed>, tell: &Tell, early: bool) {
         match &*one.good_for.borrow() {
             Use::Unknown if early => return,
             Use::Unknown | Use::Nothing => {}
-            Use::Calls(link, status) => uses.push((link.clone(), *status)),
+            Use::Calls(peer, status) => uses.push((peer.clone(), *status)),
         }
     }
     let serving = |status: &ServingStatus| *status == ServingStatus::Serving;
     let any = uses.iter().any(|(_, status)| serving(status));
-    let links: Vec<_> =
-        uses.iter().filter(|(_, status)| !any || serving(status)).map(|(link, _)| link.clone()).collect();
+    let peers = uses.iter().filter(|(_, status)| !any || serving(status)).map(|(peer, _)| peer.clone()).collect();
     match uses.first() {
         None => tell.down("no socket in its folder has it"),
-        Some((_, first)) => tell.up(links, if any { ServingStatus::Serving } else { *first }),
+        Some((_, first)) => tell.up(peers, if any { ServingStatus::Serving } else { *first }),
     }
 }
 
@@ -128,8 +126,8 @@ async fn judge(socket: PathBuf, service: String, good_for: watch::Sender<Use>, p
         while found.changed().await.is_ok() {
             let now = found.borrow_and_update().clone();
             let good = match now {
-                Found::Somebody { link, status, own } if own || schema::lists(&link, &service).await => {
-                    Use::Calls(link, status)
+                Found::Somebody { peer, status, own } if own || schema::lists(&peer.link, &service).await => {
+                    Use::Calls(peer, status)
                 }
                 Found::Nobody(_) | Found::Somebody { .. } => Use::Nothing,
             };

@@ -2,46 +2,49 @@
 //! client that may try again knows best when, and calls that pile up here
 //! would meet a command that has just started all at one time.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tonic::Status;
-use tower_service::Service;
 
 use super::Kept;
-use super::state::Known;
+use super::state::Peers;
+use crate::host::forward::{Call, Refused};
 use crate::host::{Request, Response};
 
-/// The way to one service's processes; clones are one.
-#[derive(Clone)]
+/// The way to one service's processes, which live as long as somebody may go it.
 pub(super) struct Relay {
     pub(super) service: Arc<str>,
-    pub(super) known: Known,
-    /// The process lives as long as somebody may call it.
-    pub(super) _kept: Arc<Kept>,
+    pub(super) kept: Arc<Kept>,
 }
 
-impl Service<Request> for Relay {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let link = self.known.next();
+impl Relay {
+    /// Has one call answered.
+    pub(super) fn answer(&self, request: Request) -> impl Future<Output = Response> + Send + use<> {
+        let peers = self.kept.known.next();
         let service = self.service.clone();
-        Box::pin(async move {
-            let answered = match link {
-                Ok(mut link) => link.call(request).await,
-                Err(why) => Err(Status::unavailable(format!("{service} is down: {why}"))),
-            };
-            Ok(answered.unwrap_or_else(Status::into_http))
-        })
+        async move {
+            match peers {
+                Ok(peers) => send(peers, Call::new(request)).await.unwrap_or_else(Status::into_http),
+                Err(why) => Status::unavailable(format!("{service} is down: {why}")).into_http(),
+            }
+        }
     }
+}
+
+/// Sends a call to the first who can be reached; one that may have reached
+/// somebody goes to nobody else.
+async fn send(peers: Peers, mut call: Call) -> Result<Response, Status> {
+    let mut last = Status::unavailable("nobody answers");
+    for peer in peers {
+        match peer.target.send(call).await {
+            Ok(answer) => return Ok(answer),
+            Err(Refused { status, reached: false, call: Some(again) }) => {
+                last = status;
+                call = *again;
+            }
+            Err(Refused { status, .. }) => return Err(status),
+        }
+    }
+    Err(last)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
-use super::link::Link;
+use super::follow::Peer;
 use crate::config::Problem;
 
 /// Where calls go now.
@@ -15,7 +15,7 @@ pub(super) enum State {
     /// Nothing has been up yet.
     Starting,
     /// To these, one after the other.
-    Up(Arc<[Link]>),
+    Up(Arc<[Peer]>),
     /// To nobody, for this reason.
     Down(String),
     /// The very first start has failed.
@@ -44,8 +44,8 @@ pub(super) fn channel() -> (Tell, Known) {
 }
 
 impl Tell {
-    pub(super) fn up(&self, links: Vec<Link>, status: ServingStatus) {
-        self.state.send_replace(State::Up(links.into()));
+    pub(super) fn up(&self, peers: Vec<Peer>, status: ServingStatus) {
+        self.state.send_replace(State::Up(peers.into()));
         self.health(status);
     }
 
@@ -76,16 +76,33 @@ impl Known {
         }
     }
 
-    /// Whom the next call goes to, or why to nobody.
-    pub(super) fn next(&self) -> Result<Link, String> {
+    /// Whom the next call goes to, and who after them where they cannot be
+    /// reached; or why there is nobody.
+    pub(super) fn next(&self) -> Result<Peers, String> {
         match &*self.state.borrow() {
-            State::Up(links) => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                links.get(turn % links.len().max(1)).cloned().ok_or_else(|| "nobody answers".to_owned())
+            State::Up(peers) => {
+                Ok(Peers { all: peers.clone(), turn: self.turn.fetch_add(1, Ordering::Relaxed), left: peers.len() })
             }
             State::Starting => Err("it is starting".to_owned()),
             State::Down(why) => Err(why.clone()),
             State::Failed(problem) => Err(problem.words()),
         }
+    }
+}
+
+/// Everybody once, each call from somebody else on.
+pub(super) struct Peers {
+    all: Arc<[Peer]>,
+    turn: usize,
+    left: usize,
+}
+
+impl Iterator for Peers {
+    type Item = Peer;
+
+    fn next(&mut self) -> Option<Peer> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.turn.wrapping_add(self.left) % self.all.len();
+        self.all.get(at).cloned()
     }
 }

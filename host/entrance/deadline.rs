@@ -10,10 +10,10 @@ pub(super) const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// A header that is no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(in crate::host) struct Malformed;
 
 /// How long the client waits; `None` where it does not say.
-pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+pub(in crate::host) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

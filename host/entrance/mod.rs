@@ -49,6 +49,7 @@ use room::Budget;
 
 pub(super) use answer::{Answer, Progress};
 pub(super) use caller::Caller;
+pub(super) use deadline::timeout;
 
 /// What a client that is turned away for load is asked to wait.
 const PUSHBACK_MS: &str = "100";

@@ -1,0 +1,157 @@
+//! One of the servers: the way there, how it is, and whether it is left alone.
+//! It is kept from generation to generation while the file still names it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::breaker::Breaker;
+use super::settings::{self, Config};
+use crate::config::{Problem, Problems};
+use crate::host::forward::health::{self, Health};
+use crate::host::forward::{Address, Options, Target, Tls};
+use crate::host::{Build, ServingStatus};
+
+/// Files of certificates and keys.
+const LARGEST_PEM_BYTES: u64 = 1 << 20;
+
+/// What is known of a server's health; `None` before it has been reached for
+/// the first time.
+pub(super) type Known = Option<Health>;
+
+/// A server.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) target: Arc<Target>,
+    known: Arc<Shared>,
+    watching: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Whether it is known to take no calls: what every call reads.
+    down: AtomicBool,
+    breaker: Breaker,
+    told: watch::Sender<Known>,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl Member {
+    fn new(address: Address, options: Options, breaker: &settings::Breaker) -> Member {
+        let service = options.name.clone();
+        let target = Target::new(address, options);
+        let breaker = Breaker::new(breaker.failures.get(), breaker.open.0);
+        let known = Arc::new(Shared { down: AtomicBool::new(false), breaker, told: watch::Sender::new(None) });
+        let shared = known.clone();
+        let tell = move |health| {
+            let serves = health == Health::Serving;
+            if shared.down.swap(!serves, Ordering::Relaxed) && serves {
+                // It is not what it was when it failed.
+                shared.breaker.succeeded();
+            }
+            shared.told.send_if_modified(|told| told.replace(health) != Some(health));
+        };
+        let watching = tokio::spawn(health::watch(target.clone(), service, tell)).abort_handle();
+        Member { target, known, watching }
+    }
+
+    /// Whether calls may go there, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        !self.known.down.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is left alone.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.known.breaker
+    }
+
+    /// How it is, and how it changes.
+    pub(super) fn watch(&self) -> watch::Receiver<Known> {
+        self.known.told.subscribe()
+    }
+}
+
+/// How a service is whose servers are so.
+pub(super) fn together(members: impl Iterator<Item = Known>) -> ServingStatus {
+    let mut unknown = false;
+    for known in members {
+        match known {
+            Some(Health::Serving) => return ServingStatus::Serving,
+            None => unknown = true,
+            Some(Health::NotServing | Health::Unreachable) => {}
+        }
+    }
+    if unknown { ServingStatus::Unknown } else { ServingStatus::NotServing }
+}
+
+/// The servers that the settings name; those that are there already stay.
+pub(super) async fn members(config: &Config, build: &Build) -> Result<Vec<Arc<Member>>, Problems> {
+    if config.to.is_empty() {
+        return Err(Problem::new("there is no server to send calls to").label("empty").within("to").into());
+    }
+    let files = match &config.tls {
+        Some(tls) => Some(Files::read(tls, build).await.map_err(|problem| Problems::from(problem.within("tls")))?),
+        None => None,
+    };
+    let mut members = Vec::new();
+    for (at, settings::Server(address)) in config.to.iter().enumerate() {
+        let mut options = Options::new(build.service());
+        options.connect = config.connect.0;
+        options.keepalive = config.keepalive.0;
+        if address.is_encrypted() {
+            let Some(files) = &files else {
+                let problem = Problem::new(format!("`{address}` is encrypted, and nothing says whom to trust"))
+                    .help("name its authority: `tls: { ca: ca.pem }`");
+                return Err(problem.within(at).within("to").into());
+            };
+            options.tls = Some(files.tls(address).map_err(|problem| problem.within("tls"))?);
+        }
+        // What makes another server of it: anything that is part of the way there.
+        let key = format!("{address} {} {} {:?} {:?}", config.connect, config.keepalive, config.breaker, files);
+        members.push(build.keep(&key, || Member::new(address.clone(), options, &config.breaker)));
+    }
+    Ok(members)
+}
+
+/// What the settings' files hold.
+struct Files {
+    ca: Vec<u8>,
+    name: Option<String>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Tells one content from another, and shows none of it.
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::hash::BuildHasher as _;
+        let hash = rustc_hash::FxBuildHasher.hash_one((&self.ca, &self.name, &self.identity));
+        write!(f, "{hash:x}")
+    }
+}
+
+impl Files {
+    async fn read(tls: &settings::Tls, build: &Build) -> Result<Files, Problem> {
+        let read = async |path, key: &'static str| {
+            build.read(path, LARGEST_PEM_BYTES).await.map_err(|problem| problem.within(key))
+        };
+        let identity = match (&tls.certificate, &tls.key) {
+            (Some(certificate), Some(key)) => Some((read(certificate, "certificate").await?, read(key, "key").await?)),
+            (None, None) => None,
+            _ => return Err(Problem::new("a certificate and its key are shown together, or not at all")),
+        };
+        Ok(Files { ca: read(&tls.ca, "ca").await?, name: tls.name.clone(), identity })
+    }
+
+    fn tls(&self, address: &Address) -> Result<Tls, Problem> {
+        let name = self.name.as_deref().unwrap_or(address.host());
+        let identity = self.identity.as_ref().map(|(certificate, key)| (certificate.as_slice(), key.as_slice()));
+        Tls::new(&self.ca, name, identity)
+    }
+}

@@ -1,0 +1,61 @@
+//! A service that another gRPC server answers, or one of several: calls are
+//! sent on to it as they come.
+//!
+//! ```text
+//! service: a call's way ─ choice ─▶ member: a server, its health, its breaker
+//!            └ retry: what may be sent again, and how often
+//! ```
+
+mod breaker;
+mod member;
+mod retry;
+mod service;
+mod settings;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::host::{BoxError, Build, Mount, Plugin, ServingStatus};
+use member::Member;
+use service::Service;
+
+pub use settings::Config;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Upstream;
+
+impl Plugin for Upstream {
+    const KIND: &'static str = "upstream";
+    type Config = Config;
+
+    async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
+        let schema = build.schema()?;
+        let methods = schema.service(build.service())?;
+        let members = member::members(&config, build).await?;
+        let health = health(&members, build);
+        let service = Arc::new(Service::new(&config, build.service(), &methods, members));
+        let send = move |request| service.clone().answer(request);
+        Ok(Mount::forwarded(schema, build.service(), send)?.with_health(health))
+    }
+}
+
+/// SERVING while one of the servers is.
+fn health(members: &[Arc<Member>], build: &Build) -> watch::Receiver<ServingStatus> {
+    let mut watched: Vec<_> = members.iter().map(|member| member.watch()).collect();
+    let mut now = move || member::together(watched.iter_mut().map(|member| *member.borrow_and_update()));
+    let mut changed: Vec<_> = members.iter().map(|member| member.watch()).collect();
+    let (tell, health) = watch::channel(now());
+    build.spawn(async move {
+        loop {
+            let any = changed.iter_mut().map(|member| Box::pin(member.changed()));
+            if futures_util::future::select_all(any).await.0.is_err() {
+                return;
+            }
+            let status = now();
+            tell.send_if_modified(|told| std::mem::replace(told, status) != status);
+        }
+    });
+    health
+}

@@ -1,0 +1,184 @@
+//! A call on its way to a server: its head, what there is of its body, and how
+//! long it may take.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HOST, TE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, uri};
+use http_body::Body as _;
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::address::Address;
+use crate::host::entrance::timeout;
+use crate::host::mount::Request;
+
+/// What is kept of a request so that it can be sent again.
+pub const REPLAYED_BYTES: usize = 64 << 10;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    path: Option<PathAndQuery>,
+    headers: HeaderMap,
+    pub(super) payload: Payload,
+    /// When its client gives up.
+    due: Option<Instant>,
+    /// When it is ended here.
+    pub(super) limit: Option<Instant>,
+    /// What lasts as long as it.
+    pub(super) kept: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub(super) enum Payload {
+    /// All of it, short enough to be sent more than once.
+    Whole(Bytes),
+    /// What came first, and the rest as it comes.
+    Open(Bytes, Body),
+}
+
+impl Call {
+    /// A call that has just come.
+    pub fn new(request: Request) -> Call {
+        let (head, body) = request.into_parts();
+        let mut headers = head.headers;
+        headers.remove(HOST);
+        // The entrance has refused what is malformed.
+        let due = timeout(&headers).ok().flatten().and_then(|left| Instant::now().checked_add(left));
+        headers.entry(TE).or_insert(HeaderValue::from_static("trailers"));
+        let path = head.uri.into_parts().path_and_query;
+        Call { path, headers, payload: Payload::Open(Bytes::new(), body), due, limit: None, kept: None }
+    }
+
+    /// The method called, without its service.
+    pub fn method(&self) -> &str {
+        self.path.as_ref().and_then(|path| path.path().rsplit('/').next()).unwrap_or_default()
+    }
+
+    /// The same call, ended here with DEADLINE_EXCEEDED if its answer is not
+    /// whole by then.
+    pub fn by(mut self, limit: Instant) -> Call {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The same call, which keeps this until its answer's last byte.
+    pub fn keeping(mut self, kept: Arc<dyn Any + Send + Sync>) -> Call {
+        self.kept = Some(kept);
+        self
+    }
+
+    /// The same call, marked as sent so often before.
+    pub fn again(mut self, before: u32) -> Call {
+        self.headers.insert(ATTEMPTS, HeaderValue::from(before));
+        self
+    }
+
+    /// Waits for the request to be whole, or too long to be sent twice.
+    pub async fn gather(&mut self) -> Result<(), Status> {
+        poll_fn(|context| self.payload.poll_whole(context)).await
+    }
+
+    /// Takes what has come of the request, and waits for nothing.
+    pub(super) async fn look(&mut self) -> Result<(), Status> {
+        poll_fn(|context| match self.payload.poll_whole(context) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            looked => looked,
+        })
+        .await
+    }
+
+    /// The same call once more; `None` where it could not be sent twice.
+    pub fn copy(&self) -> Option<Call> {
+        let Payload::Whole(bytes) = &self.payload else { return None };
+        let payload = Payload::Whole(bytes.clone());
+        let (path, headers, kept) = (self.path.clone(), self.headers.clone(), self.kept.clone());
+        Some(Call { path, headers, payload, kept, ..*self })
+    }
+
+    /// What a server at `address` is to be asked; `None` where the time is up.
+    pub(super) fn into_request(self, address: &Address) -> Option<(http::Request<()>, Payload)> {
+        let mut headers = self.headers;
+        if let Some(until) = self.due.into_iter().chain(self.limit).min() {
+            let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            headers.insert(GRPC_TIMEOUT, told(left));
+        }
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(address.scheme());
+        parts.authority = Some(address.authority());
+        parts.path_and_query = self.path;
+        let mut request = http::Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_parts(parts).ok()?;
+        *request.headers_mut() = headers;
+        Some((request, self.payload))
+    }
+}
+
+impl Payload {
+    /// Ready when this is whole, or will not be: what is too long goes on as it comes.
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        loop {
+            let Payload::Open(ahead, body) = self else { return Poll::Ready(Ok(())) };
+            if ahead.len() > REPLAYED_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+            match std::task::ready!(Pin::new(body).poll_frame(context)) {
+                None => *self = Payload::Whole(std::mem::take(ahead)),
+                Some(Err(status)) => return Poll::Ready(Err(status)),
+                // gRPC's requests have no trailers, and say nothing in them.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if ahead.is_empty() => *ahead = data,
+                    Ok(data) => {
+                        let mut joined = BytesMut::with_capacity(ahead.len() + data.len());
+                        joined.extend_from_slice(ahead);
+                        joined.extend_from_slice(&data);
+                        *ahead = joined.freeze();
+                    }
+                    Err(_) => {}
+                },
+            }
+        }
+    }
+}
+
+/// A time as `grpc-timeout` has it: at most eight digits, and never more than
+/// there is.
+fn told(left: Duration) -> HeaderValue {
+    const MOST: u128 = 99_999_999;
+    let units = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')];
+    let (number, unit) = units.into_iter().find(|(number, _)| *number <= MOST).unwrap_or((MOST, 'S'));
+    HeaderValue::try_from(format!("{number}{unit}")).unwrap_or(HeaderValue::from_static("1m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_eight_digits_and_never_longer_than_it_is() {
+        for (left, expected) in [
+            (Duration::from_nanos(1_500), "1u"),
+            (Duration::from_secs(2), "2000000u"),
+            (Duration::from_micros(99_999_999), "99999999u"),
+            (Duration::from_micros(100_000_001), "100000m"),
+            (Duration::from_millis(100_000_000), "100000S"),
+            (Duration::from_secs(100_000_000), "99999999S"),
+        ] {
+            assert_eq!(told(left), expected, "{left:?}");
+        }
+    }
+}

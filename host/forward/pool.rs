@@ -1,0 +1,145 @@
+//! A target's connections, those of each worker by themselves.
+//!
+//! The host runs a runtime a core, and a connection that is driven on one and
+//! called on from another costs a wake-up of the other core each way. So each
+//! thread has its own part of the pool, and its lock is nobody else's to want.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::connection::{Connection, Place};
+
+/// How soon a server that could not be reached is tried again, at first and at
+/// most. Give or take a quarter, so that hosts do not all try at once.
+const FIRST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Connections a thread opens to one server; calls beyond their room wait for
+/// a stream to end.
+const MOST_CONNECTIONS: usize = 16;
+
+/// How an attempt to connect went; `None` while it lasts.
+pub(super) type Attempt = watch::Receiver<Option<Result<(), Arc<str>>>>;
+
+/// What a call gets that asks for a connection.
+pub(super) enum Found {
+    /// A place on one.
+    Place(SendRequest<Bytes>, Place),
+    /// One is being made; ask again then.
+    Soon(Attempt),
+    /// One is to be made, and this caller is to see to it.
+    Make(watch::Sender<Option<Result<(), Arc<str>>>>, Attempt),
+    /// None, and it is too soon to try again.
+    Nothing(Arc<str>),
+}
+
+/// Every thread's part.
+pub(super) struct Pool {
+    parts: Box<[Mutex<Part>]>,
+    rest: Mutex<Rest>,
+}
+
+#[derive(Default)]
+struct Part {
+    connections: Vec<Connection>,
+    attempt: Option<Attempt>,
+}
+
+/// How long the server is left alone after it could not be reached.
+#[derive(Default)]
+struct Rest {
+    failures: u32,
+    until: Option<(Instant, Arc<str>)>,
+}
+
+/// Threads are numbered as they first send a call on.
+fn here() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static HERE: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    HERE.with(|here| *here)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub(super) fn new() -> Pool {
+        // One a worker, and one for the thread that started them.
+        let count = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+        Pool { parts: (0..count).map(|_| Mutex::default()).collect(), rest: Mutex::default() }
+    }
+
+    /// This thread's part, by number.
+    pub(super) fn part(&self) -> usize {
+        here() % self.parts.len()
+    }
+
+    /// A place on a connection of a part, or what there is instead. One that is
+    /// `crowded` has waited for room, and takes a place wherever there is one.
+    pub(super) fn find(&self, part: usize, crowded: bool) -> Found {
+        let mut part = lock(&self.parts[part]);
+        part.connections.retain_mut(|connection| !connection.is_gone());
+        if let Some(connection) = part.connections.iter().find(|connection| connection.room() > 0) {
+            let (sender, place) = connection.place();
+            return Found::Place(sender, place);
+        }
+        if (crowded || part.connections.len() >= MOST_CONNECTIONS)
+            && let Some(connection) = part.connections.last()
+        {
+            let (sender, place) = connection.place();
+            return Found::Place(sender, place);
+        }
+        if let Some(attempt) = part.attempt.as_ref().filter(|attempt| is_under_way(attempt)) {
+            return Found::Soon(attempt.clone());
+        }
+        if let Some((until, why)) = &lock(&self.rest).until
+            && Instant::now() < *until
+        {
+            return Found::Nothing(why.clone());
+        }
+        let (tell, attempt) = watch::channel(None);
+        part.attempt = Some(attempt.clone());
+        Found::Make(tell, attempt)
+    }
+
+    /// A connection more for a part.
+    pub(super) fn add(&self, part: usize, connection: Connection) {
+        let mut part = lock(&self.parts[part]);
+        part.connections.push(connection);
+        part.attempt = None;
+    }
+
+    /// The server was reached, so it may be tried at any time; returns whether
+    /// it could not be before.
+    pub(super) fn reached(&self) -> bool {
+        std::mem::take(&mut *lock(&self.rest)).failures > 0
+    }
+
+    /// The server could not be reached, and is left alone for a while; returns
+    /// whether it could be before.
+    pub(super) fn failed(&self, why: Arc<str>) -> bool {
+        let mut rest = lock(&self.rest);
+        let Rest { failures, .. } = *rest;
+        *rest = Rest { failures: failures.saturating_add(1), until: Some((Instant::now() + pause(failures), why)) };
+        failures == 0
+    }
+}
+
+/// Whether it still lasts; one whose runtime is gone does not.
+fn is_under_way(attempt: &Attempt) -> bool {
+    attempt.has_changed().is_ok() && attempt.borrow().is_none()
+}
+
+/// How long to wait after so many failures in a row.
+pub(super) fn pause(failures: u32) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let long = FIRST_REST.saturating_mul(1 << failures.min(10)).min(LONGEST_REST);
+    let share = RandomState::new().hash_one(failures) % 5_001;
+    long.mul_f64(0.75 + share as f64 / 10_000.0)
+}

@@ -1,0 +1,64 @@
+//! TLS towards a server: whose certificates it may show, and which one it is
+//! shown in turn. No message quotes what a file holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::Problem;
+
+/// How a server is known, and how it knows the host.
+#[derive(Clone)]
+pub struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Knows a server called `name` by the authorities in `ca`, and shows it
+    /// `identity`, a certificate and its key; all in PEM. A problem is within
+    /// `ca`, `name`, `certificate` or `key`.
+    pub fn new(ca: &[u8], name: &str, identity: Option<(&[u8], &[u8])>) -> Result<Tls, Problem> {
+        let cannot = |what: &str, key: &'static str| Problem::new(what.to_owned()).label("cannot be used").within(key);
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(ca).ok_or_else(|| cannot("there is no certificate in this file", "ca"))? {
+            roots.add(authority).map_err(|_| cannot("a certificate in this file cannot be an authority", "ca"))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Problem::new(format!("TLS cannot be spoken: {error}")))?
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                let nothing = || cannot("there is no certificate in this file", "certificate");
+                let chain = certificates(chain).ok_or_else(nothing)?;
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|_| cannot("there is no private key without a passphrase in this file", "key"))?;
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|_| cannot("the key is not that of the certificate", "key"))?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| cannot("this is no name that a certificate could hold", "name"))?;
+        Ok(Tls { config: Arc::new(config), name })
+    }
+}
+
+/// Every certificate in a PEM file; `None` where there is none, or it is broken.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    (!found.is_empty()).then_some(found)
+}
