@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         return code;
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    for (name, part) in [("layers", layers as fn()), ("cores", cores), ("overload", overload)] {
+    for (name, part) in [("layers", layers as fn()), ("cores", cores), ("overload", overload), ("upstream", upstream)] {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
             part();
         }
@@ -69,11 +69,14 @@ async fn connected(server: &Server, count: usize) -> Vec<Load> {
 
 /// So many threads of this process load a server, each with its share of the connections.
 fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize, usize), threads: usize) -> Figures {
-    let server = Server::start(kind, cores);
+    measure_server(&Server::start(kind, cores), (connections, streams), threads)
+}
+
+fn measure_server(server: &Server, (connections, streams): (usize, usize), threads: usize) -> Figures {
     let ready = Barrier::new(threads + 1);
     let load = || {
         runtime().block_on(async {
-            let mut loads = connected(&server, connections / threads).await;
+            let mut loads = connected(server, connections / threads).await;
             closed(&mut loads, streams, SPAN / 4).await;
             ready.wait();
             closed(&mut loads, streams, SPAN).await
@@ -116,6 +119,28 @@ fn layers() {
             theirs.push(tonic);
             ours.push(hosted);
             ratios.push(hosted / tonic);
+        }
+        println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
+    }
+    keep_to("0,1");
+}
+
+/// What it costs to send calls on: a relay by hand on one thread, and the host
+/// on as many cores, before the same server.
+fn upstream() {
+    println!("upstream: CPU of what is in front, ns a call, on one core; medians of {ROUNDS} pairs");
+    println!("{:34}{:>10}{:>10}{:>8}", "", "relay", "upstream", "ratio");
+    keep_to("1");
+    let behind = Server::start(Kind::Ostler, Some("1"));
+    for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+        let (mut theirs, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let front = |kind| Server::start_before(&behind.address, kind, Some("0"));
+            let relay = measure_server(&front(Kind::Relay), shape, 1).ns_a_call;
+            let upstream = measure_server(&front(Kind::Upstream), shape, 1).ns_a_call;
+            theirs.push(relay);
+            ours.push(upstream);
+            ratios.push(upstream / relay);
         }
         println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
     }

@@ -1,6 +1,7 @@
 //! The servers that are compared, each in a process of its own so that the
 //! kernel counts what it costs.
 
+mod relay;
 mod tutorial;
 
 use std::io::{BufRead as _, BufReader};
@@ -26,6 +27,10 @@ pub enum Kind {
     Hosted { waits_ms: u64, works_us: u64, calls: u32 },
     /// This host with its own RouteGuide.
     Ostler,
+    /// A relay written by hand, one thread, before another server.
+    Relay,
+    /// This host, before another server.
+    Upstream,
 }
 
 impl Kind {
@@ -74,6 +79,7 @@ impl Plugin for Guest {
 pub fn serving() -> Option<ExitCode> {
     match std::env::var(SERVE).as_deref() {
         Ok("tonic") => tutorial::serve(tokio::runtime::Builder::new_multi_thread()),
+        Ok("relay") => relay::serve(&std::env::args().nth(1).unwrap_or_default()),
         Ok("tonic one thread") => tutorial::serve(tokio::runtime::Builder::new_current_thread()),
         Ok(_) => return Some(ostler::host::cli::main(Registry::default().with(Guest))),
         Err(_) => return None,
@@ -91,9 +97,16 @@ pub struct Server {
 impl Server {
     /// Starts one on these cores, or on all.
     pub fn start(kind: Kind, cores: Option<&str>) -> Server {
+        Server::start_before("", kind, cores)
+    }
+
+    /// Starts one that sends calls on to the server at this address.
+    pub fn start_before(behind: &str, kind: Kind, cores: Option<&str>) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         let binary = match kind {
-            Kind::Ostler => std::env::var("OSTLER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ostler").to_owned()),
+            Kind::Ostler | Kind::Upstream => {
+                std::env::var("OSTLER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ostler").to_owned())
+            }
             _ => std::env::current_exe().expect("the benchmark's own path").display().to_string(),
         };
         let mut command = match cores {
@@ -105,7 +118,9 @@ impl Server {
         }
         let configured = |limits: &str, handler: &str| {
             std::fs::write(folder.path().join("db.json"), database()).expect("written");
-            let service = format!("routeguide.RouteGuide: {{ handler: {handler} }}");
+            std::fs::write(folder.path().join("schema.binpb"), ostler::proto::DESCRIPTORS).expect("written");
+            let schema = if behind.is_empty() { "" } else { "schema: schema.binpb, " };
+            let service = format!("routeguide.RouteGuide: {{ {schema}handler: {handler} }}");
             let yaml = format!("listen: 127.0.0.1:0\nlimits: {limits}\nservices: {{ {service} }}\n");
             let file = folder.path().join("ostler.yaml");
             std::fs::write(&file, yaml).expect("written");
@@ -117,6 +132,11 @@ impl Server {
             Kind::Hosted { waits_ms, works_us, calls } => {
                 let handler = format!("{{ tutorial: {{ waits_ms: {waits_ms}, works_us: {works_us} }} }}");
                 command.env(SERVE, "host").arg("run").arg(configured(&format!("{{ calls: {calls} }}"), &handler))
+            }
+            Kind::Relay => command.env(SERVE, "relay").arg(behind),
+            Kind::Upstream => {
+                let handler = format!("{{ upstream: {{ to: ['http://{behind}'] }} }}");
+                command.arg("run").arg(configured("{}", &handler))
             }
             Kind::Ostler => {
                 let handler = "{ route_guide: { profile: tonic, features: { file: db.json } } }";

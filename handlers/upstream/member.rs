@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::breaker::Breaker;
+use super::service::MOST_SERVERS;
 use super::settings::{self, Config};
 use crate::config::{Problem, Problems};
 use crate::host::forward::health::{self, Health};
@@ -95,6 +96,10 @@ pub(super) fn together(members: impl Iterator<Item = Known>) -> ServingStatus {
 pub(super) async fn members(config: &Config, build: &Build) -> Result<Vec<Arc<Member>>, Problems> {
     if config.to.is_empty() {
         return Err(Problem::new("there is no server to send calls to").label("empty").within("to").into());
+    }
+    if config.to.len() > MOST_SERVERS {
+        let problem = Problem::new(format!("there are more than {MOST_SERVERS} servers")).label("too many");
+        return Err(problem.within("to").into());
     }
     let files = match &config.tls {
         Some(tls) => Some(Files::read(tls, build).await.map_err(|problem| Problems::from(problem.within("tls")))?),

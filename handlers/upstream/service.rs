@@ -15,11 +15,14 @@ use super::member::Member;
 use super::retry::{Budget, Verdict, verdict};
 use super::settings::Config;
 use crate::config::units::Period;
-use crate::host::forward::{Call, Refused};
+use crate::host::forward::{Call, Cause, Refused};
 use crate::host::{Request, Response};
 
 /// What a client that is turned away for load is asked to wait.
 const PUSHBACK_MS: &str = "100";
+
+/// How many servers a service may have.
+pub(super) const MOST_SERVERS: usize = 64;
 
 /// What matters here of a method.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,50 +94,63 @@ impl Service {
             call.gather().await?;
         }
         let mut tried = Tried::default();
-        let mut spare = None;
+        // How often a server has had it.
+        let mut sent = 0;
+        // Why the last one was not sent at all: then only others are tried.
+        let mut unsent = None;
         loop {
-            let member = self.choose(&tried)?;
-            let last = tried.count + 1 >= self.attempts;
-            if method.idempotent && !last {
-                spare = call.copy();
-            }
-            tried.add(member.0);
-            let member = member.1;
-            let (status, next) = match member.target.send(call).await {
-                Ok(answer) => match verdict(answer.headers()) {
-                    Verdict::Answered => {
+            let Some((at, member)) = self.choose(&tried, unsent.is_none()) else {
+                return Err(unsent.unwrap_or_else(|| self.down()));
+            };
+            tried.add(at);
+            unsent = None;
+            match member.target.send(&mut call).await {
+                Ok(answer) => {
+                    let told = verdict(answer.headers());
+                    if told == Verdict::Answered {
                         member.breaker().succeeded();
-                        if tried.count == 1 {
+                        if sent == 0 {
                             self.budget.earn();
                         }
                         return Ok(answer);
                     }
-                    told => {
-                        self.failed(member);
-                        let Some(next) = spare.take() else { return Ok(answer) };
-                        if told == Verdict::Never || !self.budget.spend() {
-                            return Ok(answer);
-                        }
-                        if let Verdict::After(pause) = told {
-                            sleep(pause).await;
-                        }
-                        call = next.again(tried.count);
-                        continue;
+                    self.failed(member);
+                    sent += 1;
+                    if told == Verdict::Never || !method.idempotent || !self.may_go_on(&call, sent) {
+                        return Ok(answer);
                     }
-                },
-                Err(Refused { status, reached, call }) => {
-                    if status.code() == Code::Unavailable || (reached && status.code() == Code::DeadlineExceeded) {
-                        self.failed(member);
+                    if let Verdict::After(pause) = told {
+                        sleep(pause).await;
                     }
-                    let again = !reached || (method.idempotent && status.code() == Code::Unavailable);
-                    (status, call.filter(|_| again && !last).map(|call| (*call, reached)))
                 }
-            };
-            match next {
-                Some((next, reached)) if !reached || self.budget.spend() => call = next.again(tried.count),
-                _ => return Err(status),
+                Err(Refused { status, cause: Cause::Request }) => return Err(status),
+                Err(Refused { status, cause: Cause::Unsent }) => {
+                    self.failed(member);
+                    if !call.is_whole() {
+                        return Err(status);
+                    }
+                    unsent = Some(status);
+                }
+                Err(Refused { status, cause }) => {
+                    sent += 1;
+                    if cause == Cause::Overdue || status.code() == Code::Unavailable {
+                        self.failed(member);
+                    }
+                    let safe = method.idempotent && status.code() == Code::Unavailable;
+                    if !(safe || cause == Cause::Unprocessed) || !self.may_go_on(&call, sent) {
+                        return Err(status);
+                    }
+                }
+            }
+            if sent > 0 {
+                call.mark(sent);
             }
         }
+    }
+
+    /// Whether a call that a server has had so often may be sent once more.
+    fn may_go_on(&self, call: &Call, sent: u32) -> bool {
+        sent < self.attempts && call.is_whole() && self.budget.spend()
     }
 
     fn failed(&self, member: &Member) {
@@ -143,41 +159,41 @@ impl Service {
         }
     }
 
-    /// The next server in turn that takes calls, and rather one that was not
-    /// tried yet.
-    fn choose(&self, tried: &Tried) -> Result<(usize, &Member), Status> {
+    /// The next server in turn that takes calls, rather one that was not tried
+    /// yet; another only where it may be asked `again`.
+    fn choose(&self, tried: &Tried, again: bool) -> Option<(usize, &Member)> {
         let count = self.members.len();
         let turn = turn();
         let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
         let takes = |at: &usize| self.members[*at].is_up() && self.members[*at].breaker().lets_through();
         let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
-        let at = fresh.or_else(|| (0..count).map(in_turn).filter(|at| tried.has(*at)).find(takes));
-        at.map(|at| (at, &*self.members[at])).ok_or_else(|| {
-            let words = match count {
-                1 => format!("the server of {} is down", self.name),
-                _ => format!("all {count} servers of {} are down", self.name),
-            };
-            Status::unavailable(words)
+        let at = fresh.or_else(|| (0..count).map(in_turn).filter(|at| again && tried.has(*at)).find(takes))?;
+        Some((at, &*self.members[at]))
+    }
+
+    /// What is told where no server takes calls.
+    fn down(&self) -> Status {
+        Status::unavailable(match self.members.len() {
+            1 => format!("the server of {} is down", self.name),
+            count => format!("all {count} servers of {} are down", self.name),
         })
     }
 }
 
 /// Servers that a call was sent to.
 #[derive(Debug, Default)]
-struct Tried {
-    count: u32,
-    /// A bit for each of the first 64; those beyond may be tried again.
-    which: u64,
-}
+struct Tried(
+    /// A bit for each; the settings name no more than there are bits.
+    u64,
+);
 
 impl Tried {
     fn add(&mut self, at: usize) {
-        self.count += 1;
-        self.which |= 1u64.checked_shl(u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0);
+        self.0 |= 1 << (at % MOST_SERVERS);
     }
 
     fn has(&self, at: usize) -> bool {
-        at < 64 && self.which >> at & 1 == 1
+        self.0 >> (at % MOST_SERVERS) & 1 == 1
     }
 }
 

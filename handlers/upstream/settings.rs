@@ -17,7 +17,7 @@ use crate::host::forward::Address;
 #[schemars(rename = "Upstream")]
 pub struct Config {
     /// The servers, one or several alike: http://host:port, https://host:port or unix:/path.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64))]
     pub(super) to: Vec<Server>,
     /// How https servers are known, and how they know this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]

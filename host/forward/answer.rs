@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::connection::Place;
 use super::fault::Fault;
-use super::target::Target;
+use super::target::{Cause, Refused, Target};
 use super::upload::Upload;
 
 /// A call under way: dropped, its stream is reset and its client read no further.
@@ -27,16 +27,16 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Ready with the status of a call that ends before its server ends it.
-    pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+    /// Ready where a call ends before its server ends it.
+    pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<Refused> {
         if let Some(limit) = &mut self.limit
             && limit.as_mut().poll(context).is_ready()
         {
             let words = format!("the server of {} did not answer in time", self.target.name());
-            return Poll::Ready(Status::deadline_exceeded(words));
+            return Poll::Ready(Refused { status: Status::deadline_exceeded(words), cause: Cause::Overdue });
         }
         match &mut self.upload {
-            Some(upload) => upload.poll_failed(context),
+            Some(upload) => upload.poll_failed(context).map(|status| Refused { status, cause: Cause::Request }),
             None => Poll::Pending,
         }
     }
@@ -73,7 +73,7 @@ impl Answer {
         };
         match polled {
             Poll::Ready(ended) => Poll::Ready(Some(ended.map(Frame::trailers))),
-            Poll::Pending => held.poll_ended(context).map(|status| Some(Err(status))),
+            Poll::Pending => held.poll_ended(context).map(|refused| Some(Err(refused.status))),
         }
     }
 }

@@ -48,6 +48,8 @@ pub(super) enum Payload {
     Whole(Bytes),
     /// What came first, and the rest as it comes.
     Open(Bytes, Body),
+    /// It was sent, and cannot be again.
+    Sent,
 }
 
 impl Call {
@@ -81,10 +83,14 @@ impl Call {
         self
     }
 
-    /// The same call, marked as sent so often before.
-    pub fn again(mut self, before: u32) -> Call {
+    /// Marks it as one that servers have had so often before.
+    pub fn mark(&mut self, before: u32) {
         self.headers.insert(ATTEMPTS, HeaderValue::from(before));
-        self
+    }
+
+    /// Whether all of it is still here to be sent.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.payload, Payload::Sent)
     }
 
     /// Waits for the request to be whole, or too long to be sent twice.
@@ -101,17 +107,9 @@ impl Call {
         .await
     }
 
-    /// The same call once more; `None` where it could not be sent twice.
-    pub fn copy(&self) -> Option<Call> {
-        let Payload::Whole(bytes) = &self.payload else { return None };
-        let payload = Payload::Whole(bytes.clone());
-        let (path, headers, kept) = (self.path.clone(), self.headers.clone(), self.kept.clone());
-        Some(Call { path, headers, payload, kept, ..*self })
-    }
-
     /// What a server at `address` is to be asked; `None` where the time is up.
-    pub(super) fn into_request(self, address: &Address) -> Option<(http::Request<()>, Payload)> {
-        let mut headers = self.headers;
+    pub(super) fn head(&self, address: &Address) -> Option<http::Request<()>> {
+        let mut headers = self.headers.clone();
         if let Some(until) = self.due.into_iter().chain(self.limit).min() {
             let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             headers.insert(GRPC_TIMEOUT, told(left));
@@ -119,16 +117,24 @@ impl Call {
         let mut parts = uri::Parts::default();
         parts.scheme = Some(address.scheme());
         parts.authority = Some(address.authority());
-        parts.path_and_query = self.path;
+        parts.path_and_query = self.path.clone();
         let mut request = http::Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_parts(parts).ok()?;
         *request.headers_mut() = headers;
-        Some((request, self.payload))
+        Some(request)
     }
 }
 
 impl Payload {
+    /// What is to be sent now; what is short enough stays here as well.
+    pub(super) fn take(&mut self) -> Payload {
+        match self {
+            Payload::Whole(bytes) => Payload::Whole(bytes.clone()),
+            _ => std::mem::replace(self, Payload::Sent),
+        }
+    }
+
     /// Ready when this is whole, or will not be: what is too long goes on as it comes.
     fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         loop {

@@ -41,7 +41,7 @@ pub enum Health {
 
 /// Why a Watch is over.
 enum Over {
-    /// The server has no health service.
+    /// The server says nothing about its health.
     Unimplemented,
     /// The connection or the stream is no more.
     Lost,
@@ -141,8 +141,9 @@ async fn follow(target: &Target, connection: &Connection, service: &str, tell: &
 fn ended(headers: &HeaderMap) -> Option<Over> {
     let status = headers.get("grpc-status")?;
     Some(match Code::from_bytes(status.as_bytes()) {
-        Code::Unimplemented => Over::Unimplemented,
-        _ => Over::Lost,
+        Code::Ok | Code::Cancelled | Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Over::Lost,
+        // There is no health to be had: none of this service, or not for us.
+        _ => Over::Unimplemented,
     })
 }
 

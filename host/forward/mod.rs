@@ -25,5 +25,5 @@ mod upload;
 
 pub use address::Address;
 pub use call::{Call, REPLAYED_BYTES};
-pub use target::{Options, Refused, State, Target};
+pub use target::{Cause, Options, Refused, State, Target};
 pub use tls::Tls;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::header::CONTENT_LENGTH;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
@@ -70,16 +71,30 @@ pub enum State {
     Down,
 }
 
-/// A call that has no answer.
+/// A call that has no answer. Where all of it is still there, the call can be
+/// sent again.
 #[derive(Debug)]
 pub struct Refused {
     /// What its client is told, unless somebody else answers.
     pub status: Status,
-    /// Whether the server may have done something about it. If not, sending it
-    /// elsewhere is as good as sending it once.
-    pub reached: bool,
-    /// The call, where it can be sent again.
-    pub call: Option<Box<Call>>,
+    /// How it came to that.
+    pub cause: Cause,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no connection: the server has not heard of it.
+    Unsent,
+    /// The server says that it has not looked at it: sending it once more, here
+    /// or elsewhere, is as good as sending it once.
+    Unprocessed,
+    /// The server broke it off, or the connection was lost.
+    Broken,
+    /// The server did not answer in the time that the call gives it.
+    Overdue,
+    /// The request is not in order, or its time was up.
+    Request,
 }
 
 /// One server, and the connections to it, which are made when they are first
@@ -123,12 +138,12 @@ impl Target {
 
     /// Sends a call on, and gives back the head of its answer, with a body that
     /// follows. Dropped, before or after, the call is cancelled there as well.
-    pub async fn send(self: &Arc<Self>, mut call: Call) -> Result<Response, Refused> {
-        call.look().await.map_err(|status| Refused { status, reached: true, call: None })?;
-        let (sender, place) = match self.connection().await {
-            Ok(found) => found,
-            Err(status) => return Err(Refused { status, reached: false, call: Some(Box::new(call)) }),
-        };
+    pub async fn send(self: &Arc<Self>, call: &mut Call) -> Result<Response, Refused> {
+        let looked =
+            if call.is_whole() { call.look().await } else { Err(Status::internal("the call was sent before")) };
+        looked.map_err(|status| Refused { status, cause: Cause::Request })?;
+        let connected = self.connection().await;
+        let (sender, place) = connected.map_err(|status| Refused { status, cause: Cause::Unsent })?;
         self.send_on(sender, place, call).await
     }
 
@@ -136,52 +151,63 @@ impl Target {
         self: &Arc<Self>,
         mut sender: SendRequest<Bytes>,
         place: Place,
-        call: Call,
+        call: &mut Call,
     ) -> Result<Response, Refused> {
-        let copy = call.copy().map(Box::new);
-        let kept = call.kept.clone();
-        let limit = call.limit.map(|limit| Box::pin(tokio::time::sleep_until(limit)));
-        let Some((request, payload)) = call.into_request(&self.address) else {
+        let Some(request) = call.head(&self.address) else {
             let status = Status::deadline_exceeded("the deadline passed before the call was sent on");
-            return Err(Refused { status, reached: true, call: None });
+            return Err(Refused { status, cause: Cause::Request });
         };
-        let refused = |error: &h2::Error, copy| {
-            let Fault { status, unprocessed } = Fault::of(error, self.name());
-            Refused { status, reached: !unprocessed, call: copy }
-        };
-        let empty = matches!(&payload, Payload::Whole(bytes) if bytes.is_empty());
-        let (mut answering, mut sending) = match sender.send_request(request, empty) {
-            Ok(sent) => sent,
+        let empty = matches!(&call.payload, Payload::Whole(bytes) if bytes.is_empty());
+        let (mut answering, mut sending) = sender.send_request(request, empty).map_err(|error| {
             // It was never written.
-            Err(error) => return Err(Refused { reached: false, ..refused(&error, copy) }),
-        };
-        let upload = match payload {
-            Payload::Whole(_) if empty => None,
-            Payload::Whole(bytes) => {
+            Refused { cause: Cause::Unprocessed, ..self.refused(&error) }
+        })?;
+        let upload = match call.payload.take() {
+            Payload::Whole(bytes) if !empty => {
                 // Where that fails, the answer says why.
                 let _ = sending.send_data(bytes, true);
                 None
             }
             Payload::Open(ahead, body) => Some(Upload::begin(ahead, body, sending)),
+            Payload::Whole(_) | Payload::Sent => None,
         };
-        let mut held = Held { target: self.clone(), upload, limit, _place: place, _kept: kept };
+        let limit = call.limit.map(|limit| Box::pin(tokio::time::sleep_until(limit)));
+        let mut held = Held { target: self.clone(), upload, limit, _place: place, _kept: call.kept.clone() };
         let answered = poll_fn(|context| match Pin::new(&mut answering).poll(context) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => held.poll_ended(context).map(Err),
         });
         match answered.await {
-            Ok(Ok(answer)) => Ok(self.pass(answer, held)),
-            Ok(Err(error)) => Err(refused(&error, copy)),
-            Err(status) => Err(Refused { status, reached: true, call: None }),
+            Ok(Ok(answer)) => {
+                if let Some(upload) = &held.upload {
+                    upload.settle();
+                }
+                Ok(self.pass(answer, held))
+            }
+            Ok(Err(error)) => {
+                if let Some(payload) = held.upload.take().and_then(Upload::take_back) {
+                    call.payload = payload;
+                }
+                Err(self.refused(&error))
+            }
+            Err(refused) => Err(refused),
         }
+    }
+
+    /// What an error on a stream means for its call.
+    fn refused(&self, error: &h2::Error) -> Refused {
+        let Fault { status, unprocessed } = Fault::of(error, self.name());
+        Refused { status, cause: if unprocessed { Cause::Unprocessed } else { Cause::Broken } }
     }
 
     /// An answer as it is; what is no gRPC is told in gRPC.
     fn pass(&self, answer: http::Response<h2::RecvStream>, held: Held) -> Response {
-        let (head, stream) = answer.into_parts();
+        let (mut head, stream) = answer.into_parts();
         if let Some(status) = foreign(head.status, &head.headers, self.name()) {
             return status.into_http();
         }
+        // An answer may still be cut short here.
+        head.headers.remove(CONTENT_LENGTH);
         let body = if stream.is_end_stream() { Body::empty() } else { Body::new(Answer::new(stream, held)) };
         Response::from_parts(head, body)
     }

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,12 +14,26 @@ use tokio::task::AbortHandle;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::call::{Payload, REPLAYED_BYTES};
+
 /// An upload under way. Dropped, it stops, and the client is read no further.
 #[derive(Debug)]
 pub(super) struct Upload {
     task: AbortHandle,
     failed: oneshot::Receiver<Status>,
     over: bool,
+    source: Arc<Mutex<Source>>,
+}
+
+/// Where the pieces come from, and those that have come as long as the call
+/// may have to be sent again.
+#[derive(Debug)]
+struct Source {
+    body: Body,
+    read: Vec<Bytes>,
+    read_bytes: usize,
+    replays: bool,
+    ended: bool,
 }
 
 impl Drop for Upload {
@@ -27,16 +42,26 @@ impl Drop for Upload {
     }
 }
 
+fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Upload {
     /// Sends what came first, and the rest as it comes.
     pub(super) fn begin(ahead: Bytes, body: Body, to: SendStream<Bytes>) -> Upload {
         let (tell, failed) = oneshot::channel();
+        let mut source = Source { body, read: Vec::new(), read_bytes: 0, replays: true, ended: false };
+        if !ahead.is_empty() {
+            source.keep(&ahead);
+        }
+        let source = Arc::new(Mutex::new(source));
+        let from = source.clone();
         let task = tokio::spawn(async move {
-            if let Err(status) = pump(ahead, body, to).await {
+            if let Err(status) = pump(ahead, &from, to).await {
                 let _ = tell.send(status);
             }
         });
-        Upload { task: task.abort_handle(), failed, over: false }
+        Upload { task: task.abort_handle(), failed, over: false, source }
     }
 
     /// Ready with the status of a request that turned out not to be in order.
@@ -47,6 +72,63 @@ impl Upload {
         let failed = std::task::ready!(Pin::new(&mut self.failed).poll(context));
         self.over = true;
         failed.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The server has begun to answer, so nothing is sent again.
+    pub(super) fn settle(&self) {
+        lock(&self.source).forget();
+    }
+
+    /// Stops, and gives back the request as it was; `None` where more was read
+    /// of it than is kept.
+    pub(super) fn take_back(self) -> Option<Payload> {
+        self.task.abort();
+        let mut source = lock(&self.source);
+        if !source.replays {
+            return None;
+        }
+        let (read, body) = (std::mem::take(&mut source.read).concat().into(), std::mem::take(&mut source.body));
+        // The task may be at work on another thread, and finds nothing more.
+        source.forget();
+        Some(if source.ended { Payload::Whole(read) } else { Payload::Open(read, body) })
+    }
+}
+
+impl Source {
+    fn keep(&mut self, data: &Bytes) {
+        self.read_bytes += data.len();
+        if self.read_bytes > REPLAYED_BYTES {
+            self.forget();
+        } else if self.replays {
+            self.read.push(data.clone());
+        }
+    }
+
+    fn forget(&mut self) {
+        self.replays = false;
+        self.read = Vec::new();
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(match frame.transpose() {
+            Ok(None) => {
+                self.ended = true;
+                Next::End
+            }
+            Ok(Some(frame)) => {
+                match frame.data_ref() {
+                    Some(data) if self.replays => self.keep(data),
+                    Some(_) => {}
+                    None => self.forget(),
+                }
+                Next::Frame(frame)
+            }
+            Err(status) => {
+                self.forget();
+                Next::Broken(status)
+            }
+        })
     }
 }
 
@@ -60,12 +142,16 @@ enum Next {
     Unwanted,
 }
 
-async fn pump(ahead: Bytes, mut body: Body, mut to: SendStream<Bytes>) -> Result<(), Status> {
+async fn pump(ahead: Bytes, source: &Mutex<Source>, mut to: SendStream<Bytes>) -> Result<(), Status> {
     if !ahead.is_empty() && !send(&mut to, ahead).await {
         return Ok(());
     }
     loop {
-        match poll_fn(|context| poll_next(&mut body, &mut to, context)).await {
+        let next = poll_fn(|context| match lock(source).poll_next(context) {
+            Poll::Ready(next) => Poll::Ready(next),
+            Poll::Pending => to.poll_reset(context).map(|_| Next::Unwanted),
+        });
+        match next.await {
             Next::Frame(frame) => match frame.into_data() {
                 Ok(data) => {
                     if !send(&mut to, data).await {
@@ -90,17 +176,6 @@ async fn pump(ahead: Bytes, mut body: Body, mut to: SendStream<Bytes>) -> Result
             Next::Unwanted => return Ok(()),
         }
     }
-}
-
-fn poll_next(body: &mut Body, to: &mut SendStream<Bytes>, context: &mut Context<'_>) -> Poll<Next> {
-    if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-        return Poll::Ready(match frame {
-            Some(Ok(frame)) => Next::Frame(frame),
-            Some(Err(status)) => Next::Broken(status),
-            None => Next::End,
-        });
-    }
-    to.poll_reset(context).map(|_| Next::Unwanted)
 }
 
 /// Sends a piece as the server's window opens; false where it wants no more.

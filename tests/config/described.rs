@@ -170,6 +170,11 @@ const BEYOND_SCHEMA: [&str; 46] = [
     "tls-key-too-weak",
     "tls-key-written-out",
     "tls-null-encrypts-nothing",
+    "upstream-ca-is-none",
+    "upstream-encrypted-by-nobody",
+    "upstream-key-alone",
+    "upstream-key-of-another",
+    "upstream-without-schema",
 ];
 
 /// Good in every form that the shipped file is not.

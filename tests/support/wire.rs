@@ -55,21 +55,58 @@ pub fn framed(flag: u8, message: &[u8]) -> Bytes {
 
 /// Sends one request, its body in these pieces, ended or left open, and waits for all of its answer.
 pub async fn exchange(address: &str, request: http::request::Builder, body: &[Bytes], ends: bool) -> Outcome {
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let outcome = async {
-        let (response, mut sending) = match client.send_request(request.body(()).unwrap(), ends && body.is_empty()) {
-            Ok(sent) => sent,
-            Err(error) => return Outcome::ended_by(&error),
-        };
-        for (at, piece) in body.iter().enumerate() {
-            // A host that has answered already may refuse the rest.
-            let _ = sending.send_data(piece.clone(), ends && at + 1 == body.len());
+    match Upload::begin(address, request, ends && body.is_empty()).await {
+        Ok(mut upload) => {
+            for (at, piece) in body.iter().enumerate() {
+                upload.send(piece.clone(), ends && at + 1 == body.len());
+            }
+            upload.outcome().await
         }
-        let response = match response.await {
+        Err(error) => Outcome::ended_by(&error),
+    }
+}
+
+/// A call whose request is sent piece by piece.
+pub struct Upload {
+    connection: tokio::task::JoinHandle<Result<(), h2::Error>>,
+    answer: h2::client::ResponseFuture,
+    sending: h2::SendStream<Bytes>,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Upload {
+    /// One on a connection of its own, all of its body still to come.
+    pub async fn open(address: &str, request: http::request::Builder) -> Upload {
+        Upload::begin(address, request, false).await.unwrap()
+    }
+
+    async fn begin(address: &str, request: http::request::Builder, ends: bool) -> Result<Upload, h2::Error> {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let (answer, sending) = client.send_request(request.body(()).unwrap(), ends)?;
+        Ok(Upload { connection, answer, sending })
+    }
+
+    /// Sends a piece; a host that has answered already may refuse it.
+    pub fn send(&mut self, piece: Bytes, last: bool) {
+        let _ = self.sending.send_data(piece, last);
+    }
+
+    /// All of the answer.
+    pub async fn outcome(mut self) -> Outcome {
+        tokio::time::timeout(PATIENCE, self.answered()).await.expect("an answer")
+    }
+
+    async fn answered(&mut self) -> Outcome {
+        let response = match (&mut self.answer).await {
             Ok(response) => response,
             Err(error) => return Outcome::ended_by(&error),
         };
@@ -97,10 +134,7 @@ pub async fn exchange(address: &str, request: http::request::Builder, body: &[By
             outcome.trailers = trailers;
         }
         outcome
-    };
-    let outcome = tokio::time::timeout(PATIENCE, outcome).await.expect("an answer");
-    connection.abort();
-    outcome
+    }
 }
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
@@ -153,6 +154,35 @@ async fn a_refused_stream_is_sent_again_though_its_method_is_not_declared_safe()
     let front = front(&[&server.address], "");
     let outcome = exchange(front.address(), asked("RecordRoute"), &[framed(0, b"")], true).await;
     assert_eq!((outcome.status(), count.load(Ordering::Relaxed)), (Some(0), 2), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_upload_that_was_refused_is_sent_again_from_its_start_while_it_is_short() {
+    let upload = [framed(0, b"\x08\x01"), framed(0, b"\x08\x02"), framed(0, b"\x08\x03")];
+    let (told, mut tell) = mpsc::channel(8);
+    let server = behind(move |mut call: Call| {
+        let told = told.clone();
+        async move {
+            if call.head.headers.contains_key("grpc-previous-rpc-attempts") {
+                told.send(call.read().await).await.unwrap();
+                call.answer();
+            } else {
+                // Once some of it has come.
+                let some = call.body.data().await.unwrap().unwrap();
+                told.send(some.to_vec()).await.unwrap();
+                call.respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
+        }
+    })
+    .await;
+    let front = front(&[&server.address], "");
+    let mut sending = wire::Upload::open(front.address(), asked("RecordRoute")).await;
+    sending.send(upload[0].clone(), false);
+    assert_eq!(tell.recv().await.unwrap(), upload[0]);
+    sending.send(upload[1].clone(), false);
+    sending.send(upload[2].clone(), true);
+    assert_eq!(tell.recv().await.unwrap(), upload.concat());
+    assert_eq!(sending.outcome().await.status(), Some(0));
 }
 
 #[tokio::test]
