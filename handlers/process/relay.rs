@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::Kept;
 use super::state::Peers;
-use crate::host::forward::{Call, Refused};
+use crate::host::forward::{Call, Cause, Refused};
 use crate::host::{Request, Response};
 
 /// The way to one service's processes, which live as long as somebody may go it.
@@ -32,17 +32,14 @@ impl Relay {
     }
 }
 
-/// Sends a call to the first who can be reached; one that may have reached
-/// somebody goes to nobody else.
+/// Sends a call to the first who takes it; one that somebody may have done
+/// something about goes to nobody else.
 async fn send(peers: Peers, mut call: Call) -> Result<Response, Status> {
     let mut last = Status::unavailable("nobody answers");
     for peer in peers {
-        match peer.target.send(call).await {
+        match peer.target.send(&mut call).await {
             Ok(answer) => return Ok(answer),
-            Err(Refused { status, reached: false, call: Some(again) }) => {
-                last = status;
-                call = *again;
-            }
+            Err(Refused { status, cause: Cause::Unsent | Cause::Unprocessed }) => last = status,
             Err(Refused { status, .. }) => return Err(status),
         }
     }
