@@ -1,6 +1,9 @@
 //! However the host ends, nothing that it started is left.
 
-use super::{host, itself, kill, lives, of_folder, probe, shell, started, until, yaml};
+use std::process::{Command, Stdio};
+
+use super::{host, kill, lives, of_folder, probe, shell, started, until, yaml};
+use crate::support::{binary, wait};
 
 /// A family that is hard to end: the command, a child that ignores SIGTERM,
 /// and one that has left the group as well.
@@ -62,10 +65,8 @@ fn a_host_that_is_stopped_twice_leaves_nothing_behind() {
         host.signal("INT");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let folder = host.folder().to_owned();
     assert_eq!(host.exit().code(), Some(1));
     until("all of it goes", || !lives(pid));
-    drop(folder);
 }
 
 #[test]
@@ -74,9 +75,8 @@ fn what_came_of_a_command_ends_with_it() {
     let family = family(&host);
     kill("KILL", family[0]);
     until("its family goes", || family.iter().all(|pid| !lives(*pid)));
-    let mark = 0;
-    until("it comes back", || probe(&host) == Some(0));
-    assert!(host.log().matches("the process has started").count() >= 2, "{mark}");
+    until("it comes back", || host.log().matches("the process is ready").count() == 2);
+    assert_eq!(probe(&host), Some(0));
 }
 
 #[test]
@@ -88,6 +88,18 @@ fn a_command_has_its_time_to_stop() {
     let done = host.folder().join("done");
     host.signal("TERM");
     until("it has done what it does at its end", || done.exists());
-    let _ = itself();
     assert_eq!(host.exit().code(), Some(0));
+}
+
+#[test]
+fn a_host_that_is_stopped_while_it_starts_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, pid) = (folder.path().join("ostler.yaml"), folder.path().join("pid"));
+    std::fs::write(&file, yaml(&shell("echo $$ > pid; while :; do sleep 1; done"), ", start_within: 1h")).unwrap();
+    let mut starting = Command::new(binary()).arg("run").arg(file).stderr(Stdio::null()).spawn().unwrap();
+    let read = || std::fs::read_to_string(&pid).ok()?.trim().parse::<u32>().ok();
+    until("it has started its command", || read().is_some());
+    kill("TERM", starting.id());
+    assert_eq!(wait(&mut starting).code(), Some(0));
+    until("the command goes", || !lives(read().unwrap()));
 }

@@ -50,6 +50,11 @@ async fn a_socket_may_be_there_before_or_after_and_come_again() {
         let took = until("it is picked up", || probe(&host) == Some(0));
         println!("{round}: picked up {} ms after its socket was there", took.as_millis());
         answers(&mut client).await;
+        // Who is there can be asked what the service is.
+        let at = sockets.path().join("a");
+        let asked =
+            format!("services: {{ {SERVICE}: {{ handler: {{ process: {{ socket: {} }} }} }} }}\n{DRAIN}", at.display());
+        assert_eq!(probe(&crate::support::start(&asked)), Some(0));
         drop(other);
         until("its end is noticed", || probe(&host) == Some(4));
     }

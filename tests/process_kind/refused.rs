@@ -90,11 +90,13 @@ fn a_secret_of_its_environment_is_not_shown() {
 }
 
 #[test]
-fn what_a_service_manager_tells_the_host_is_not_told_to_commands() {
-    let command = shell("env > env; exec $OSTLER run child.yaml");
+fn a_command_gets_its_environment_and_nothing_else_of_ours() {
+    let command = shell("env > env; ls -l /proc/$$/fd > open; exec $OSTLER run child.yaml");
     let host = Starter::default().file("child.yaml", CHILD).env("NOTIFY_SOCKET", "/nowhere").start(&yaml(&command, ""));
     let env = std::fs::read_to_string(host.folder().join("env")).unwrap();
     assert!(env.contains("OSTLER_LISTEN=unix:/") && !env.contains("NOTIFY_SOCKET"), "{env}");
+    let open = std::fs::read_to_string(host.folder().join("open")).unwrap();
+    assert!(open.contains("pipe:") && !open.contains("socket:"), "no socket of ours is its: {open}");
     let socket = env.lines().find_map(|line| line.strip_prefix("OSTLER_LISTEN=unix:")).unwrap();
     let folder = std::path::Path::new(socket).parent().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder).unwrap().permissions());

@@ -137,3 +137,16 @@ async fn a_command_that_lives_and_does_not_answer_is_started_anew() {
     host.wait_for(mark, "did not serve within 2s");
     until("it serves again", || probe(&host) == Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_says_of_its_health_is_said_of_the_service() {
+    let host = crate::support::Starter::default()
+        .file("child.yaml", &super::CHILD.replace("drain: 500ms", "lame_duck: 1h"))
+        .start(&yaml(&itself(), ""));
+    assert_eq!(probe(&host), Some(0));
+    // It answers still, and says that it is not to be asked.
+    kill("TERM", started(&host, 0));
+    until("health says so", || probe(&host) == Some(4));
+    let mut client = Client::connect(host.address()).await;
+    assert!(client.get_feature(point(0, 0)).await.is_ok());
+}
