@@ -54,7 +54,7 @@ pub(crate) enum Restart {
 }
 
 /// How much a command may log.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Logs {
     /// The most lines a second, of stdout and of stderr; more are counted and dropped.
@@ -101,8 +101,8 @@ impl Config {
                 Err(Problem::new("the command has no name").label("empty").within(0).within("command"))
             }
             (Some(_), None, None) => self.variables().map(|()| Source::Command),
-            (None, Some(path), None) => self.no_env().map(|()| Source::Socket(path.clone())),
-            (None, None, Some(path)) => self.no_env().map(|()| Source::Folder(path.clone())),
+            (None, Some(path), None) => self.not_ours().map(|()| Source::Socket(path.clone())),
+            (None, None, Some(path)) => self.not_ours().map(|()| Source::Folder(path.clone())),
             (None, None, None) => Err(Problem::new("there is no process to ask")
                 .label("needs `command`")
                 .help("write `process: { command: [python3, reports.py] }`")
@@ -114,11 +114,24 @@ impl Config {
         }
     }
 
-    fn no_env(&self) -> Result<(), Problem> {
-        if self.env.is_empty() {
-            return Ok(());
+    /// What is set for a command where there is none would be set for nothing.
+    fn not_ours(&self) -> Result<(), Problem> {
+        let usual = Config::default();
+        let set = [
+            ("env", self.env != usual.env),
+            ("start_within", self.start_within != usual.start_within),
+            ("restart", self.restart != usual.restart),
+            ("stop_within", self.stop_within != usual.stop_within),
+            ("logs", self.logs != usual.logs),
+        ];
+        match set.iter().find(|(_, set)| *set) {
+            Some((name, _)) => Err(Problem::new(format!("`{name}` is for a command that we start"))
+                .label("no command")
+                .help("take it out: somebody else starts this process")
+                .within(*name)
+                .key()),
+            None => Ok(()),
         }
-        Err(Problem::new("variables are for a command that we start").label("no command").within("env").key())
     }
 
     /// What no environment can hold is said before anything is started.

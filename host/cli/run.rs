@@ -22,8 +22,11 @@ const ECHO: Duration = Duration::from_millis(100);
 /// are taken out of rotation by someone else.
 const LAME_DUCK_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
-/// How long processes have to end at least, whatever the drain.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long processes that behave for services may take to end, beside what
+/// calls have left of the drain.
+const ENDING: Duration = Duration::from_secs(5);
+/// What they have of that when calls took all of it and more.
+const ENDING_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// The signals that matter.
 struct Signals {
@@ -315,10 +318,12 @@ async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager
     tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
     manager.stopping(&format!("calls in flight have {} to end", shutdown.drain));
     let drained = async {
+        let until = tokio::time::Instant::now() + lame_duck + shutdown.drain.0 + ENDING;
         let whole = front.drain(host, lame_duck, shutdown.drain.0).await;
         // Processes that behave for services go when no call needs them. What
-        // takes longer than this is ended by its guard.
-        let ended = tokio::time::timeout(shutdown.drain.0.max(LAST_WORDS), host.end()).await.is_ok();
+        // is still there when this one exits is ended by its guard.
+        let until = until.max(tokio::time::Instant::now() + ENDING_AT_LEAST);
+        let ended = tokio::time::timeout_at(until, host.end()).await.is_ok();
         (whole, ended)
     };
     tokio::select! {

@@ -65,6 +65,7 @@ fn one_thing_says_where_the_service_is() {
         ("{ command: [a], env: { OSTLER_LISTEN: x } }", "this variable is ours"),
         ("{ command: [a], env: { 'A=B': x } }", "has no `=`"),
         ("{ socket: a, env: { A: x } }", "for a command that we start"),
+        ("{ socket: a, restart: always }", "`restart` is for a command that we start"),
         ("{ command: [a], restart: sometimes }", "sometimes"),
         ("{ socket: not-there }", "needs `schema`"),
         ("{ sockets: not-there }", "needs `schema`"),

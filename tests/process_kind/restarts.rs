@@ -57,6 +57,10 @@ async fn a_guard_that_is_killed_takes_its_command_with_it_and_both_come_back() {
     let host = host(&yaml(&itself(), ""));
     let first = started(&host, 0);
     let mark = host.mark();
+    // As the system signals that the thread which started it has ended; the host has not.
+    kill("USR1", parent(first));
+    assert_eq!(probe(&host), Some(0));
+    assert!(lives(first));
     kill("KILL", parent(first));
     until("the command goes with its guard", || !lives(first));
     host.wait_for(mark, "was ended with its guard; it is started again");
