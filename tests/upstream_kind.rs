@@ -3,6 +3,7 @@
 
 mod behind;
 mod encrypted;
+mod makes;
 mod passes;
 mod several;
 mod strange;

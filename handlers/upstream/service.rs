@@ -42,16 +42,16 @@ pub(super) struct Service {
     timeout: Option<Period>,
     attempts: u32,
     budget: Budget,
-    calls: Arc<AtomicUsize>,
+    calls: AtomicUsize,
     most_calls: usize,
 }
 
 /// A call's place among those in flight, until it drops.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Service>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -64,23 +64,21 @@ impl Service {
             timeout: config.timeout,
             attempts: config.retry.attempts.get(),
             budget: Budget::new(config.retry.budget.get()),
-            calls: Arc::default(),
+            calls: AtomicUsize::new(0),
             most_calls: config.calls.get() as usize,
         }
     }
 
     /// Answers one call.
     pub(super) async fn answer(self: Arc<Self>, request: Request) -> Response {
-        let Some(place) = self.place() else {
-            return overloaded(&self.name).into_http();
-        };
-        let call = Call::new(request).keeping(Arc::new(place));
-        self.send(call).await.unwrap_or_else(Status::into_http)
-    }
-
-    fn place(&self) -> Option<Place> {
-        let place = Place(self.calls.clone());
-        (self.calls.fetch_add(1, Ordering::Relaxed) < self.most_calls).then_some(place)
+        let is_one_too_many = self.calls.fetch_add(1, Ordering::Relaxed) >= self.most_calls;
+        let place = Arc::new(Place(self));
+        let service = &place.0;
+        if is_one_too_many {
+            return overloaded(&service.name).into_http();
+        }
+        let call = Call::new(request).keeping(place.clone());
+        service.send(call).await.unwrap_or_else(Status::into_http)
     }
 
     async fn send(&self, mut call: Call) -> Result<Response, Status> {

@@ -13,16 +13,15 @@ use tonic::Status;
 
 use super::connection::Place;
 use super::fault::Fault;
-use super::target::{Cause, Refused, Target};
+use super::target::{Cause, Refused};
 use super::upload::Upload;
 
 /// A call under way: dropped, its stream is reset and its client read no further.
 pub(super) struct Held {
-    pub(super) target: Arc<Target>,
     pub(super) upload: Option<Upload>,
     /// Runs where the call is ended here.
     pub(super) limit: Option<Pin<Box<Sleep>>>,
-    pub(super) _place: Place,
+    pub(super) place: Place,
     pub(super) _kept: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -32,7 +31,7 @@ impl Held {
         if let Some(limit) = &mut self.limit
             && limit.as_mut().poll(context).is_ready()
         {
-            let words = format!("the server of {} did not answer in time", self.target.name());
+            let words = format!("the server of {} did not answer in time", self.place.name());
             return Poll::Ready(Refused { status: Status::deadline_exceeded(words), cause: Cause::Overdue });
         }
         match &mut self.upload {
@@ -56,7 +55,7 @@ impl Answer {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(held) = &mut self.held else { return Poll::Ready(None) };
-        let name = || held.target.name();
+        let name = || held.place.name();
         let polled = match self.stream.poll_data(context) {
             Poll::Ready(Some(Ok(data))) => {
                 // Passed on only when there is room for more, so that much may come.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, uri};
@@ -47,9 +47,36 @@ pub(super) enum Payload {
     /// All of it, short enough to be sent more than once.
     Whole(Bytes),
     /// What came first, and the rest as it comes.
-    Open(Bytes, Body),
+    Open(Ahead, Body),
     /// It was sent, and cannot be again.
     Sent,
+}
+
+/// What has come of a request, in the pieces it came in.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    pub(super) pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Ahead {
+    pub(super) fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+    }
+
+    /// Whether it is more than is kept to be sent again.
+    pub(super) fn is_long(&self) -> bool {
+        self.bytes > REPLAYED_BYTES
+    }
+
+    /// All of it in one piece.
+    pub(super) fn join(self) -> Bytes {
+        match <[Bytes; 1]>::try_from(self.pieces) {
+            Ok([one]) => one,
+            Err(pieces) => pieces.concat().into(),
+        }
+    }
 }
 
 impl Call {
@@ -62,7 +89,7 @@ impl Call {
         let due = timeout(&headers).ok().flatten().and_then(|left| Instant::now().checked_add(left));
         headers.entry(TE).or_insert(HeaderValue::from_static("trailers"));
         let path = head.uri.into_parts().path_and_query;
-        Call { path, headers, payload: Payload::Open(Bytes::new(), body), due, limit: None, kept: None }
+        Call { path, headers, payload: Payload::Open(Ahead::default(), body), due, limit: None, kept: None }
     }
 
     /// The method called, without its service.
@@ -139,23 +166,14 @@ impl Payload {
     fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         loop {
             let Payload::Open(ahead, body) = self else { return Poll::Ready(Ok(())) };
-            if ahead.len() > REPLAYED_BYTES {
+            if ahead.is_long() {
                 return Poll::Ready(Ok(()));
             }
             match std::task::ready!(Pin::new(body).poll_frame(context)) {
-                None => *self = Payload::Whole(std::mem::take(ahead)),
+                None => *self = Payload::Whole(std::mem::take(ahead).join()),
                 Some(Err(status)) => return Poll::Ready(Err(status)),
                 // gRPC's requests have no trailers, and say nothing in them.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if ahead.is_empty() => *ahead = data,
-                    Ok(data) => {
-                        let mut joined = BytesMut::with_capacity(ahead.len() + data.len());
-                        joined.extend_from_slice(ahead);
-                        joined.extend_from_slice(&data);
-                        *ahead = joined.freeze();
-                    }
-                    Err(_) => {}
-                },
+                Some(Ok(frame)) => frame.into_data().map_or((), |data| ahead.push(data)),
             }
         }
     }

@@ -29,8 +29,11 @@ const SLOWER: u32 = 4;
 const SLOWEST: u32 = SLOWER * SLOWER;
 
 /// What a connection and those who call on it both know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// What messages call its server: held here, as the target is shared by
+    /// all cores and dear to touch.
+    name: Arc<str>,
     calls: AtomicUsize,
     gone: AtomicBool,
 }
@@ -45,6 +48,13 @@ pub(super) struct Connection {
 /// A call's place on its connection, until it drops.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Shared>);
+
+impl Place {
+    /// What messages call the server.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -96,7 +106,9 @@ impl Driver {
         options: &Options,
     ) -> Driver {
         let Options { keepalive, keepalive_answer, .. } = *options;
-        Driver { connection, pings, heard, shared: Arc::default(), keepalive, keepalive_answer }
+        let name = options.name.as_str().into();
+        let shared = Arc::new(Shared { name, calls: AtomicUsize::new(0), gone: AtomicBool::new(false) });
+        Driver { connection, pings, heard, shared, keepalive, keepalive_answer }
     }
 
     /// Whether it ended in order.

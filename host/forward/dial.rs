@@ -30,6 +30,8 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * MOST_STREAMS as u32;
 const SMALL_FRAMES_BUDGET_BYTES: usize = 1 << 30;
 /// What is buffered of one request that the server does not take.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Cancelled calls of which more may come without a word about it.
+const RESETS_REMEMBERED: usize = 1024;
 /// Status details may hold some of this; more is the peer's mistake.
 const LARGEST_HEADERS_BYTES: u32 = 64 << 10;
 
@@ -76,6 +78,9 @@ where
         .data_frame_budget(SMALL_FRAMES_BUDGET_BYTES)
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_header_list_size(LARGEST_HEADERS_BYTES)
+        // What still comes for calls that were cancelled is nobody's fault.
+        .max_concurrent_reset_streams(RESETS_REMEMBERED)
+        .max_local_error_reset_streams(None)
         .enable_push(false)
         .handshake::<_, Bytes>(Heard::new(stream, heard.clone()))
         .await

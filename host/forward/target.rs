@@ -172,7 +172,7 @@ impl Target {
             Payload::Whole(_) | Payload::Sent => None,
         };
         let limit = call.limit.map(|limit| Box::pin(tokio::time::sleep_until(limit)));
-        let mut held = Held { target: self.clone(), upload, limit, _place: place, _kept: call.kept.clone() };
+        let mut held = Held { upload, limit, place, _kept: call.kept.clone() };
         let answered = poll_fn(|context| match Pin::new(&mut answering).poll(context) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => held.poll_ended(context).map(Err),

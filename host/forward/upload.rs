@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::call::{Payload, REPLAYED_BYTES};
+use super::call::{Ahead, Payload};
 
 /// An upload under way. Dropped, it stops, and the client is read no further.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ pub(super) struct Upload {
 #[derive(Debug)]
 struct Source {
     body: Body,
-    read: Vec<Bytes>,
-    read_bytes: usize,
+    read: Ahead,
     replays: bool,
     ended: bool,
 }
@@ -48,16 +47,14 @@ fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
 
 impl Upload {
     /// Sends what came first, and the rest as it comes.
-    pub(super) fn begin(ahead: Bytes, body: Body, to: SendStream<Bytes>) -> Upload {
+    pub(super) fn begin(ahead: Ahead, body: Body, to: SendStream<Bytes>) -> Upload {
         let (tell, failed) = oneshot::channel();
-        let mut source = Source { body, read: Vec::new(), read_bytes: 0, replays: true, ended: false };
-        if !ahead.is_empty() {
-            source.keep(&ahead);
-        }
+        let mut source = Source { body, read: Ahead::default(), replays: true, ended: false };
+        ahead.pieces.iter().for_each(|piece| source.keep(piece));
         let source = Arc::new(Mutex::new(source));
         let from = source.clone();
         let task = tokio::spawn(async move {
-            if let Err(status) = pump(ahead, &from, to).await {
+            if let Err(status) = pump(ahead.pieces, &from, to).await {
                 let _ = tell.send(status);
             }
         });
@@ -87,26 +84,26 @@ impl Upload {
         if !source.replays {
             return None;
         }
-        let (read, body) = (std::mem::take(&mut source.read).concat().into(), std::mem::take(&mut source.body));
+        let (read, body) = (std::mem::take(&mut source.read), std::mem::take(&mut source.body));
         // The task may be at work on another thread, and finds nothing more.
         source.forget();
-        Some(if source.ended { Payload::Whole(read) } else { Payload::Open(read, body) })
+        Some(if source.ended { Payload::Whole(read.join()) } else { Payload::Open(read, body) })
     }
 }
 
 impl Source {
     fn keep(&mut self, data: &Bytes) {
-        self.read_bytes += data.len();
-        if self.read_bytes > REPLAYED_BYTES {
-            self.forget();
-        } else if self.replays {
+        if self.replays {
             self.read.push(data.clone());
+        }
+        if self.read.is_long() {
+            self.forget();
         }
     }
 
     fn forget(&mut self) {
         self.replays = false;
-        self.read = Vec::new();
+        self.read = Ahead::default();
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
@@ -118,8 +115,7 @@ impl Source {
             }
             Ok(Some(frame)) => {
                 match frame.data_ref() {
-                    Some(data) if self.replays => self.keep(data),
-                    Some(_) => {}
+                    Some(data) => self.keep(data),
                     None => self.forget(),
                 }
                 Next::Frame(frame)
@@ -142,9 +138,11 @@ enum Next {
     Unwanted,
 }
 
-async fn pump(ahead: Bytes, source: &Mutex<Source>, mut to: SendStream<Bytes>) -> Result<(), Status> {
-    if !ahead.is_empty() && !send(&mut to, ahead).await {
-        return Ok(());
+async fn pump(ahead: Vec<Bytes>, source: &Mutex<Source>, mut to: SendStream<Bytes>) -> Result<(), Status> {
+    for piece in ahead {
+        if !send(&mut to, piece).await {
+            return Ok(());
+        }
     }
     loop {
         let next = poll_fn(|context| match lock(source).poll_next(context) {

@@ -320,10 +320,40 @@ async fn connections_live_on_through_a_reload_that_names_the_same_servers() {
     client.get_feature(point(0, 0)).await.unwrap();
     assert_eq!(one.sockets(), before, "no connection more, and none less");
     assert!(front.reload(&yaml(&[two.address()], "")));
-    for (turn, text) in ["a", "b"].into_iter().enumerate() {
-        sender.send(crate::support::client::note(1, 1, text)).await.unwrap();
-        if turn > 0 {
-            assert_eq!(replies.message().await.unwrap().unwrap().message, "a", "an open call stays where it is");
-        }
+    sender.send(crate::support::client::note(1, 1, "a")).await.unwrap();
+    sender.send(crate::support::client::note(1, 1, "b")).await.unwrap();
+    let reply = replies.message().await.unwrap().unwrap();
+    assert_eq!(reply.message, "a", "an open call stays where it is");
+    drop(sender);
+    while replies.message().await.unwrap().is_some() {}
+    while one.sockets() >= before {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn what_clients_do_wrong_is_not_held_against_a_server() {
+    let server = behind(|mut call: Call| async move {
+        if call.read().await.len() > 5 {
+            call.answer();
+        } else {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let front = front(&[&server.address], "breaker: { failures: 2, open: 1h }");
+    let address = front.address();
+    wait_for_health(&front, ServingStatus::Serving).await;
+    for _ in 0..5 {
+        // A deadline that nobody could keep.
+        let hasty = asked("GetFeature").header("grpc-timeout", "1n");
+        assert_eq!(exchange(address, hasty, &[framed(0, b"")], true).await.status(), Some(4));
+        let hasty = asked("GetFeature").header("grpc-timeout", "5m");
+        assert_eq!(exchange(address, hasty, &[framed(0, b"")], true).await.status(), Some(4));
+        // Messages that are none.
+        let broken = [framed(0, b""), framed(2, b"")];
+        assert_eq!(exchange(address, asked("RecordRoute"), &broken, true).await.status(), Some(13));
+    }
+    let outcome = exchange(address, asked("GetFeature"), &[framed(0, b"\x08\x01")], true).await;
+    assert_eq!(outcome.status(), Some(0), "{outcome:?}");
 }

@@ -102,9 +102,12 @@ async fn a_server_that_vanishes_under_a_call_is_found_out() {
     replies.message().await.unwrap().unwrap();
     behind.signal("STOP");
     let status = replies.message().await.unwrap_err();
-    behind.signal("CONT");
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status.message(), format!("the connection to the server of {SERVICE} was lost"));
+    wait_for_health(&front, ServingStatus::NotServing).await;
+    behind.signal("CONT");
+    wait_for_health(&front, ServingStatus::Serving).await;
+    client.get_feature(point(0, 0)).await.unwrap();
 }
 
 #[tokio::test]
@@ -315,4 +318,24 @@ async fn a_reader_that_stalls_holds_up_no_other_and_the_server_is_held_back() {
     let body = [framed(0, b"")];
     let whole = exchange(front.address(), asked("ListFeatures"), &body, true).await;
     assert_eq!(whole.body.len(), 1024 * (MESSAGE_BYTES + 5));
+}
+
+#[tokio::test]
+async fn thousands_of_calls_given_up_half_way_leave_their_neighbour_alone() {
+    let behind = start("");
+    let front = front(&[behind.address()], "");
+    let mut client = Client::connect(front.address()).await;
+    let (sender, mut replies) = client.route_chat().await.unwrap();
+    sender.send(crate::support::client::note(1, 1, "before")).await.unwrap();
+    for _ in 0..10 {
+        // The client's own library counts what comes for calls it gave up, and
+        // closes a connection of its after a thousand.
+        let mut hasty = Client::connect(front.address()).await;
+        for _ in 0..300 {
+            let mut some = hasty.list_features_stream(crate::support::client::world()).await.unwrap();
+            some.message().await.unwrap().unwrap();
+        }
+    }
+    sender.send(crate::support::client::note(1, 1, "after")).await.unwrap();
+    assert_eq!(replies.message().await.unwrap().unwrap().message, "before");
 }
