@@ -3,17 +3,18 @@
 //!
 //! A process without health serves as long as it is connected.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tonic_health::ServingStatus;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus as Wire;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::link::Link;
 use crate::host::forward::{Address, Options, Target};
@@ -58,15 +59,11 @@ pub(super) async fn follow(socket: PathBuf, service: String, tell: watch::Sender
             Ok(link) => {
                 let target = known
                     .get_or_insert_with(|| Target::new(Address::Unix(socket.clone()), Options::new(service.clone())));
-                let peer = Peer { link: link.clone(), target: target.clone() };
-                let since = Instant::now();
-                let why = tokio::select! {
-                    why = listen(peer, &service, &tell) => why,
-                    () = link.closed() => "the connection was lost".to_owned(),
-                };
-                if since.elapsed() > STEADY {
-                    // Servers close connections that have grown old. Who is
-                    // there for a new one was never away.
+                let mut telling = Telling { peer: Peer { link, target: target.clone() }, tell: &tell, said: None };
+                let why = telling.listen(&service).await;
+                if telling.said.is_some_and(|since| since.elapsed() > STEADY) {
+                    // Servers close connections that have grown old. Who has
+                    // an answer on a new one was never away.
                     rest = LOOK.0;
                     continue;
                 }
@@ -85,38 +82,93 @@ pub(super) async fn follow(socket: PathBuf, service: String, tell: watch::Sender
     }
 }
 
-/// Passes on how the service is until the answers end.
-async fn listen(peer: Peer, service: &str, tell: &watch::Sender<Found>) -> String {
-    let link = peer.link.clone();
-    let say = |status, own| drop(tell.send_replace(Found::Somebody { peer: peer.clone(), status, own }));
-    // Of the service itself, or else of the process as a whole.
-    for (name, own) in [(service, true), ("", false)] {
-        let question = HealthCheckRequest { service: name.to_owned() };
-        let mut client = HealthClient::new(link.clone());
-        let mut answers = match timeout(ANSWER, client.watch(question)).await {
-            Ok(Ok(answers)) => answers.into_inner(),
-            Ok(Err(status)) => match unanswered(&status) {
-                Some(why) => return why,
-                None => continue,
+/// What one connection has to say.
+struct Telling<'a> {
+    peer: Peer,
+    tell: &'a watch::Sender<Found>,
+    /// Since when it has said anything.
+    said: Option<Instant>,
+}
+
+type Answers = Streaming<HealthCheckResponse>;
+
+impl Telling<'_> {
+    fn say(&mut self, status: ServingStatus, own: bool) {
+        self.said.get_or_insert_with(Instant::now);
+        self.tell.send_replace(Found::Somebody { peer: self.peer.clone(), status, own });
+    }
+
+    /// Passes on how the service is until the connection ends, and why it did.
+    async fn listen(&mut self, service: &str) -> String {
+        let link = self.peer.link.clone();
+        tokio::select! {
+            told = self.told(service) => match told {
+                Ok(never) => match never {},
+                Err(why) => why,
             },
-            Err(_) => return "its health gives no answer".to_owned(),
-        };
+            () = link.closed() => "the connection was lost".to_owned(),
+        }
+    }
+
+    /// Of the service itself, or as long as that is not known of the process as
+    /// a whole: some name their services when they have long begun to listen.
+    async fn told(&mut self, service: &str) -> Result<Infallible, String> {
+        let (mut own, mut whole) = (self.watch(service).await?, None);
         loop {
-            match answers.message().await {
-                Ok(Some(answer)) if answer.status() == Wire::ServiceUnknown => break,
-                Ok(Some(answer)) => say(read(answer.status()), own),
-                Ok(None) => return "its health said no more".to_owned(),
-                Err(status) => match unanswered(&status) {
-                    Some(why) => return why,
-                    None => break,
+            tokio::select! {
+                answer = next(&mut own), if own.is_some() => match answer? {
+                    Some(Wire::ServiceUnknown) => whole = self.whole().await?,
+                    Some(status) => {
+                        whole = None;
+                        self.say(read(status), true);
+                    }
+                    None => own = None,
+                },
+                answer = next(&mut whole), if whole.is_some() => match answer? {
+                    Some(Wire::ServiceUnknown) => self.say(ServingStatus::Serving, false),
+                    Some(status) => self.say(read(status), false),
+                    None => {
+                        whole = None;
+                        self.say(ServingStatus::Serving, false);
+                    }
+                },
+                else => match self.said {
+                    None => whole = self.whole().await?,
+                    Some(_) => return std::future::pending().await,
                 },
             }
         }
     }
-    // Nothing is said of either: it serves as long as it is there.
-    say(ServingStatus::Serving, false);
-    link.closed().await;
-    "the connection was lost".to_owned()
+
+    /// Answers about the whole; without any it serves as long as it is there.
+    async fn whole(&mut self) -> Result<Option<Answers>, String> {
+        let answers = self.watch("").await?;
+        if answers.is_none() {
+            self.say(ServingStatus::Serving, false);
+        }
+        Ok(answers)
+    }
+
+    /// Answers about a name; none where health, or the name, is not there.
+    async fn watch(&self, name: &str) -> Result<Option<Answers>, String> {
+        let question = HealthCheckRequest { service: name.to_owned() };
+        let mut client = HealthClient::new(self.peer.link.clone());
+        match timeout(ANSWER, client.watch(question)).await {
+            Ok(Ok(answers)) => Ok(Some(answers.into_inner())),
+            Ok(Err(status)) => unanswered(&status).map_or(Ok(None), Err),
+            Err(_) => Err("its health gives no answer".to_owned()),
+        }
+    }
+}
+
+/// The next answer; none where health, or the name, turns out not to be there.
+async fn next(answers: &mut Option<Answers>) -> Result<Option<Wire>, String> {
+    let Some(answers) = answers else { return Ok(None) };
+    match answers.message().await {
+        Ok(Some(answer)) => Ok(Some(answer.status())),
+        Ok(None) => Err("its health said no more".to_owned()),
+        Err(status) => unanswered(&status).map_or(Ok(None), Err),
+    }
 }
 
 /// Why there is no answer; nothing where health, or the name, is not there.

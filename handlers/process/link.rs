@@ -5,15 +5,19 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
+
+/// After so long without a word it is asked whether it lives, and so long it has to say so.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// A connection; clones share it.
 #[derive(Clone, Debug)]
@@ -25,9 +29,12 @@ pub(super) struct Link {
 impl Link {
     pub(super) async fn open(socket: &Path) -> Result<Link, String> {
         let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
-        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .map_err(|error| error.to_string())?;
+        let mut http = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new());
+        // A process may live, keep its socket and do nothing more.
+        http.keep_alive_interval(QUIET).keep_alive_timeout(QUIET).keep_alive_while_idle(true);
+        let shaken = http.handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(|error| error.to_string())?;
         let (tell, open) = watch::channel(true);
         tokio::spawn(async move {
             let _ = connection.await;

@@ -154,3 +154,17 @@ async fn what_a_command_says_of_its_health_is_said_of_the_service() {
     let mut client = Client::connect(host.address()).await;
     assert!(client.get_feature(point(0, 0)).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_hangs_is_noticed_and_started_anew() {
+    let host = host(&yaml(&itself(), ", start_within: 1s, stop_within: 1s"));
+    let hung = started(&host, 0);
+    let mark = host.mark();
+    let since = Instant::now();
+    kill("STOP", hung);
+    until("health says so", || probe(&host) == Some(4));
+    println!("hung: health said so after {} ms", since.elapsed().as_millis());
+    assert_ne!(started(&host, mark), hung);
+    until("it serves again", || probe(&host) == Some(0));
+    assert!(!lives(hung));
+}
