@@ -66,3 +66,37 @@ fn a_service_in_python_that_is_killed_comes_back() {
     let pid = started(&host, mark);
     assert_eq!(call(&host, "Get", "{}")[0]["pid"].as_u64(), Some(u64::from(pid)));
 }
+
+/// Begins to listen, and names its service when it is told to.
+const LATE: &str = r#"
+import os, time
+from concurrent import futures
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+service = health.HealthServicer()
+health_pb2_grpc.add_HealthServicer_to_server(service, server)
+server.add_insecure_port(os.environ["OSTLER_LISTEN"])
+server.start()
+while not os.path.exists("named"):
+    time.sleep(0.01)
+service.set("reports.v1.Reports", health_pb2.HealthCheckResponse.NOT_SERVING)
+server.wait_for_termination()
+"#;
+
+#[test]
+fn health_that_is_named_late_is_heard() {
+    let Some(python) = tool("PYTHON") else { return };
+    let proto = std::fs::read_to_string(project().join("docs/examples/reports/reports.proto")).unwrap();
+    let yaml = format!(
+        "services:\n  reports.v1.Reports:\n    schema: reports.proto\n    handler:\n      \
+         process: {{ command: [{}, late.py], start_within: 30s }}\n",
+        python.display()
+    );
+    let host = Starter::default().file("reports.proto", &proto).file("late.py", LATE).start(&yaml);
+    let serving = || ostler(&["probe", host.address(), "--service", "reports.v1.Reports"]).status.code();
+    assert_eq!(serving(), Some(0), "as the whole of it says");
+    std::fs::write(host.folder().join("named"), "").unwrap();
+    until("it is told by its name", || serving() == Some(4));
+}
