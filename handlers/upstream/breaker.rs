@@ -51,7 +51,7 @@ impl Breaker {
     }
 
     fn later(&self, now: u64) -> u64 {
-        now + u64::try_from(self.open.as_millis()).unwrap_or(u64::MAX / 2)
+        now.saturating_add(u64::try_from(self.open.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

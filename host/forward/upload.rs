@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::{Reason, SendStream};
+use h2::SendStream;
 use http_body::{Body as _, Frame};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -167,10 +167,8 @@ async fn pump(ahead: Vec<Bytes>, source: &Mutex<Source>, mut to: SendStream<Byte
                 let _ = to.send_data(Bytes::new(), true);
                 return Ok(());
             }
-            Next::Broken(status) => {
-                to.send_reset(Reason::CANCEL);
-                return Err(status);
-            }
+            // The call ends with this, and so does its stream.
+            Next::Broken(status) => return Err(status),
             Next::Unwanted => return Ok(()),
         }
     }

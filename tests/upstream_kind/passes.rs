@@ -4,13 +4,12 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::behind::{Behind, Call, asked, behind, fields, head};
 use super::front;
-use crate::support::wire::{exchange, framed};
+use crate::support::wire::{Upload, exchange, framed};
 
 /// A server that answers all as `answer` has it, and what it is asked.
 async fn recorded(answer: impl Fn(Call) + Clone + Send + 'static) -> (Behind, mpsc::Receiver<(HeaderMap, Vec<u8>)>) {
@@ -220,21 +219,29 @@ async fn when_the_server_ends_a_call_its_client_is_read_no_further() {
 
 #[tokio::test]
 async fn a_request_out_of_order_is_the_client_s_fault_and_the_call_behind_is_cancelled() {
-    let (ended, mut end) = mpsc::channel(4);
-    let server = behind(move |mut call: Call| {
-        let ended = ended.clone();
-        async move {
-            let reset = std::future::poll_fn(|context| call.respond.poll_reset(context)).await;
-            ended.send(reset.unwrap()).await.unwrap();
-        }
-    })
-    .await;
-    let front = front(&[&server.address], "");
-    let broken = [framed(0, b""), Bytes::from_static(&[2, 0, 0, 0, 0])];
-    let outcome = exchange(front.address(), asked("RecordRoute"), &broken, false).await;
-    assert_eq!(outcome.status(), Some(13), "{outcome:?}");
-    // Where the whole of it came at once, the server was not asked at all.
-    if let Ok(Some(reason)) = tokio::time::timeout(Duration::from_secs(1), end.recv()).await {
-        assert_eq!(reason, h2::Reason::CANCEL);
+    for begins in [false, true] {
+        let (told, mut tell) = mpsc::channel(4);
+        let server = behind(move |mut call: Call| {
+            let told = told.clone();
+            async move {
+                let mut sending = begins.then(|| call.respond.send_response(head(&[]), false).unwrap());
+                call.body.data().await.unwrap().unwrap();
+                told.send(None).await.unwrap();
+                let reset = std::future::poll_fn(|context| match &mut sending {
+                    Some(sending) => sending.poll_reset(context),
+                    None => call.respond.poll_reset(context),
+                });
+                told.send(Some(reset.await.unwrap())).await.unwrap();
+            }
+        })
+        .await;
+        let front = front(&[&server.address], "");
+        let mut upload = Upload::open(front.address(), asked("RecordRoute")).await;
+        upload.send(framed(0, b""), false);
+        assert_eq!(tell.recv().await.unwrap(), None);
+        upload.send(framed(2, b""), false);
+        let outcome = upload.outcome().await;
+        assert_eq!(outcome.status(), Some(13), "{outcome:?}");
+        assert_eq!(tell.recv().await.unwrap(), Some(h2::Reason::CANCEL));
     }
 }
