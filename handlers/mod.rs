@@ -10,9 +10,5 @@ use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default()
-        .with(process::Process)
-        .with(route_guide::RouteGuide)
-        .with(rules::Rules)
-        .with(upstream::Upstream)
+    Registry::default().with(process::Process).with(route_guide::RouteGuide).with(rules::Rules).with(upstream::Upstream)
 }
