@@ -4,6 +4,7 @@
 //! is handed out as an `Arc`, and each call holds one from its first byte to
 //! its last, so the last call of an old generation is what retires it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost_reflect::MethodDescriptor;
@@ -18,7 +19,7 @@ use super::mount::{Mount, Route};
 use super::plugin::Build;
 use super::reflection::Index;
 use super::registry::Plan;
-use super::schema::{Loader, Schema};
+use super::schema::{self, Loaded, Schema};
 use super::{HOSTS_OWN, keep::Keep};
 use crate::config::{Document, Failure, Problem, Problems, Sources};
 
@@ -82,7 +83,8 @@ impl Generation {
         keep: &Keep,
     ) -> Result<Generation, Failure> {
         let mut problems = Problems::default();
-        let plans = with_schemas(plans, &mut document, keep, &mut problems).await;
+        let mut refreshes = JoinSet::new();
+        let plans = with_schemas(plans, &mut document, keep, &mut refreshes, &mut problems).await;
         let builds = plans.into_iter().map(|(plan, schema)| {
             let build = Build::new(&plan.entry.name, schema, &document.base, keep.clone());
             async move {
@@ -100,7 +102,7 @@ impl Generation {
         let built = futures_util::future::join_all(builds).await;
 
         let mut mounts = Vec::new();
-        let mut tasks = Vec::new();
+        let mut tasks = vec![refreshes];
         for (entry, mount, (sources, spawned)) in built {
             document.sources.extend(sources);
             tasks.push(spawned);
@@ -195,26 +197,35 @@ async fn with_schemas(
     plans: Vec<Plan>,
     document: &mut Document,
     keep: &Keep,
+    tasks: &mut JoinSet<()>,
     problems: &mut Problems,
 ) -> Vec<(Plan, Option<Arc<Schema>>)> {
-    let mut loader = Loader::default();
-    let mut ready = Vec::new();
-    for plan in plans {
-        let Some(setting) = &plan.entry.schema else {
-            ready.push((plan, None));
-            continue;
-        };
-        let schema = match loader.known(setting) {
-            Some(known) => known,
-            None => {
-                let loaded = loader.load(setting, &document.base, keep).await;
-                problems.take(loaded.map_err(|problem| plan.entry.schema_problem(problem)))
-            }
-        };
-        ready.extend(schema.map(|schema| (plan, Some(schema))));
+    let mut asked = BTreeMap::new();
+    for entry in plans.iter().map(|plan| &plan.entry) {
+        if let Some(setting) = &entry.schema {
+            asked.entry(schema::key(setting, &entry.name)).or_insert((setting, entry));
+        }
     }
-    document.sources.extend(loader.sources);
-    ready
+    let base = &document.base;
+    let loads = asked.into_iter().map(|(key, (setting, entry))| async move {
+        let loaded = schema::load(setting, &entry.name, base, keep).await;
+        (key, entry, loaded)
+    });
+    let mut schemas = BTreeMap::new();
+    let mut read = Sources::default();
+    for (key, entry, Loaded { schema, sources, task }) in futures_util::future::join_all(loads).await {
+        read.extend(sources);
+        task.map(|task| tasks.spawn(task));
+        // Told once, whoever shares it.
+        schemas.insert(key, problems.take(schema.map_err(|problem| entry.schema_problem(problem))));
+    }
+    document.sources.extend(read);
+    let ready = plans.into_iter().filter_map(|plan| {
+        let Some(setting) = &plan.entry.schema else { return Some((plan, None)) };
+        let schema = schemas.get(&schema::key(setting, &plan.entry.name))?.clone()?;
+        Some((plan, Some(schema)))
+    });
+    ready.collect()
 }
 
 /// What a document has connections encrypted by; the files it names are read here.

@@ -24,6 +24,7 @@ mod reflection;
 mod registry;
 mod reload;
 mod schema;
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

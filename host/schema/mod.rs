@@ -13,6 +13,7 @@ mod compile;
 mod load;
 pub(super) mod lower;
 mod pool;
+pub(super) mod reflect;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -24,7 +25,7 @@ use prost_reflect::{DescriptorPool, ServiceDescriptor};
 use super::reflection::RawSet;
 use crate::config::{Problem, closest};
 
-pub(super) use load::Loader;
+pub(super) use load::{Loaded, key, load};
 pub(super) use pool::pool;
 
 /// Files by their names as imports have them.
