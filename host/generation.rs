@@ -21,7 +21,7 @@ use super::reflection::Index;
 use super::registry::Plan;
 use super::schema::{self, Loaded, Schema};
 use super::{HOSTS_OWN, keep::Keep};
-use crate::config::{Document, Failure, Problem, Problems, Sources};
+use crate::config::{Document, Entry, Failure, Problem, Problems, Sources};
 
 /// A service as calls find it.
 pub(super) struct Mounted {
@@ -109,34 +109,22 @@ impl Generation {
             mounts.extend(problems.take(mount).map(|mount| (entry, mount)));
         }
 
-        let mut services = FxHashMap::default();
-        let mut index = Index::default();
-        problems.take(index.add_hosts_own());
-        for (entry, mount) in mounts {
-            let implements = mount.service.full_name();
-            if implements != entry.name {
-                let problem =
-                    Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
-                        .label("another service's name")
-                        .help(format!("mount it as `{implements}`"));
-                problems.push(entry.problem(problem));
-                continue;
-            }
-            let Mount { service, files, route, health, largest_message } = mount;
-            problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
-            let kind = |method: MethodDescriptor| {
-                let kind =
-                    Kind { client_streams: method.is_client_streaming(), server_streams: method.is_server_streaming() };
-                (method.name().to_owned(), kind)
-            };
-            let methods = service.methods().map(kind).collect();
-            services.insert(entry.name, Mounted { route, methods, largest_message, health });
-        }
+        // Indexing takes as long as schemas are large, and so does dropping them.
+        let assembled = tokio::task::spawn_blocking(|| assemble(mounts)).await;
+        let assembled = assembled
+            .unwrap_or_else(|error| Err(Problem::new(format!("the services cannot be put together: {error}")).into()));
+        let assembled = problems.take(assembled);
         let encryption = problems.take(encryption(&mut document).await).flatten();
         let sources = document.sources.clone();
-        problems
-            .or(Generation { number, document, services, index, encryption, _tasks: tasks })
-            .map_err(|problems| Failure { problems, sources })
+        let (services, index) = match (problems.or(()), assembled) {
+            (Ok(()), Some(assembled)) => assembled,
+            (refused, assembled) => {
+                tokio::task::spawn_blocking(|| drop(assembled));
+                let problems = refused.err().unwrap_or_default();
+                return Err(Failure { problems, sources });
+            }
+        };
+        Ok(Generation { number, document, services, index, encryption, _tasks: tasks })
     }
 
     /// What connections are encrypted by, where they are.
@@ -191,6 +179,42 @@ impl Generation {
     }
 }
 
+/// What calls find, and what reflection answers from.
+type Assembled = (FxHashMap<String, Mounted>, Index);
+
+/// Puts mounts together.
+fn assemble(mounts: Vec<(Entry, Mount)>) -> Result<Assembled, Problems> {
+    let mut problems = Problems::default();
+    let mut services = FxHashMap::default();
+    let mut index = Index::default();
+    problems.take(index.add_hosts_own());
+    for (entry, mount) in mounts {
+        let implements = mount.service.full_name();
+        if implements != entry.name {
+            let problem =
+                Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
+                    .label("another service's name")
+                    .help(format!("mount it as `{implements}`"));
+            problems.push(entry.problem(problem));
+            continue;
+        }
+        let Mount { service, files, route, health, largest_message } = mount;
+        let place = |problem| match entry.schema {
+            Some(_) => entry.schema_problem(problem),
+            None => entry.problem(problem),
+        };
+        problems.take(index.add(&entry.name, files).map_err(place));
+        let kind = |method: MethodDescriptor| {
+            let kind =
+                Kind { client_streams: method.is_client_streaming(), server_streams: method.is_server_streaming() };
+            (method.name().to_owned(), kind)
+        };
+        let methods = service.methods().map(kind).collect();
+        services.insert(entry.name, Mounted { route, methods, largest_message, health });
+    }
+    problems.or((services, index))
+}
+
 /// Every plan with the schema that the operator gives it; those whose schema
 /// cannot be used are told, and left out.
 async fn with_schemas(
@@ -217,7 +241,10 @@ async fn with_schemas(
         read.extend(sources);
         task.map(|task| tasks.spawn(task));
         // Told once, whoever shares it.
-        schemas.insert(key, problems.take(schema.map_err(|problem| entry.schema_problem(problem))));
+        schemas.insert(
+            key,
+            problems.take(schema.map_err(|problems| problems.map(|problem| entry.schema_problem(problem)))),
+        );
     }
     document.sources.extend(read);
     let ready = plans.into_iter().filter_map(|plan| {

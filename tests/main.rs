@@ -20,6 +20,7 @@ mod reflection;
 mod restart;
 mod rooms;
 mod route_guide;
+mod schema;
 mod swap;
 mod third_party;
 mod tls;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Files, Schema, compile, files, reflect};
-use crate::config::{self, News, Problem, Sources};
+use crate::config::{self, News, Problem, Problems, Sources};
 use crate::host::keep::Keep;
 
 /// Of one descriptor set.
@@ -19,7 +19,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(10);
 /// A schema, and what its loading left behind.
 pub(in crate::host) struct Loaded {
     /// As it is, or why it cannot be used.
-    pub(in crate::host) schema: Result<Arc<Schema>, Problem>,
+    pub(in crate::host) schema: Result<Arc<Schema>, Problems>,
     /// Everything that was read for it.
     pub(in crate::host) sources: Sources,
     /// What looks after it as long as its generation lives.
@@ -67,12 +67,12 @@ pub(in crate::host) async fn load(setting: &config::Schema, service: &str, base:
     };
     let schema = match files {
         Ok(files) => of(files, &key, keep).await,
-        Err(problem) => Err(problem),
+        Err(problem) => Err(problem.into()),
     };
     Loaded { schema, sources, task }
 }
 
-async fn of(files: Files, key: &str, keep: &Keep) -> Result<Arc<Schema>, Problem> {
+async fn of(files: Files, key: &str, keep: &Keep) -> Result<Arc<Schema>, Problems> {
     if let Some(schema) = keep.living::<Schema>("", key).filter(|schema| schema.files == files) {
         return Ok(schema);
     }

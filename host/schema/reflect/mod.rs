@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-use super::{Files, Schema, clean};
+use super::{Files, Schema, clean, first};
 use crate::config::units::Period;
 use crate::config::{Problem, closest};
 
@@ -49,7 +49,7 @@ impl Schema {
     pub async fn reflected(address: &str, service: &str, limit: Duration) -> Result<Schema, Problem> {
         let files = ask(address, service, limit).await?;
         let failed = |error| Problem::new(format!("the schema cannot be read: {error}"));
-        tokio::task::spawn_blocking(|| Schema::of(files)).await.map_err(failed)?
+        tokio::task::spawn_blocking(|| Schema::of(files)).await.map_err(failed)?.map_err(first)
     }
 }
 
