@@ -44,7 +44,7 @@ pub use problem::{Problem, Problems, closest};
 pub use schema::Schema;
 pub use secret::Secret;
 pub use section::Section;
-pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown};
+pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown, WireBreaks};
 pub use source::Sources;
 pub use tls::{Clients, Tls};
 

@@ -7,29 +7,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prost_reflect::MethodDescriptor;
+use prost_reflect::ServiceDescriptor;
 use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 
+use super::assemble::{Assembled, assemble};
 use super::listen::tls;
-use super::mount::{Mount, Route};
+use super::mount::Route;
 use super::plugin::Build;
 use super::reflection::Index;
 use super::registry::Plan;
+use super::schema::wire::Break;
 use super::schema::{self, Loaded, Schema};
 use super::{HOSTS_OWN, keep::Keep};
-use crate::config::{Document, Entry, Failure, Problem, Problems, Sources};
+use crate::config::{Document, Failure, Problem, Problems, Sources};
 
 /// A service as calls find it.
 pub(super) struct Mounted {
+    /// What it is.
+    pub(super) service: ServiceDescriptor,
     pub(super) route: Box<dyn Route>,
     pub(super) methods: FxHashMap<String, Kind>,
     /// The largest message it takes, where it says.
     pub(super) largest_message: Option<u64>,
-    health: watch::Receiver<ServingStatus>,
+    pub(super) health: watch::Receiver<ServingStatus>,
 }
 
 /// Which of the four kinds a method is.
@@ -49,6 +53,8 @@ pub struct Generation {
     index: Index,
     /// What connections are encrypted by, where they are.
     encryption: Option<Arc<ServerConfig>>,
+    /// What its schemas break for callers of the one it takes the place of.
+    breaks: Vec<Break>,
     /// Dropped with the generation, and its tasks aborted.
     _tasks: Vec<JoinSet<()>>,
 }
@@ -70,6 +76,7 @@ impl Generation {
             services: FxHashMap::default(),
             index,
             encryption: None,
+            breaks: Vec::new(),
             _tasks: Vec::new(),
         })
     }
@@ -81,6 +88,7 @@ impl Generation {
         mut document: Document,
         plans: Vec<Plan>,
         keep: &Keep,
+        before: Arc<Generation>,
     ) -> Result<Generation, Failure> {
         let mut problems = Problems::default();
         let mut refreshes = JoinSet::new();
@@ -110,13 +118,14 @@ impl Generation {
         }
 
         // Indexing takes as long as schemas are large, and so does dropping them.
-        let assembled = tokio::task::spawn_blocking(|| assemble(mounts)).await;
+        let asked = document.clone();
+        let assembled = tokio::task::spawn_blocking(move || assemble(mounts, &asked, &before)).await;
         let assembled = assembled
             .unwrap_or_else(|error| Err(Problem::new(format!("the services cannot be put together: {error}")).into()));
         let assembled = problems.take(assembled);
         let encryption = problems.take(encryption(&mut document).await).flatten();
         let sources = document.sources.clone();
-        let (services, index) = match (problems.or(()), assembled) {
+        let Assembled { services, index, breaks } = match (problems.or(()), assembled) {
             (Ok(()), Some(assembled)) => assembled,
             (refused, assembled) => {
                 tokio::task::spawn_blocking(|| drop(assembled));
@@ -124,7 +133,24 @@ impl Generation {
                 return Err(Failure { problems, sources });
             }
         };
-        Ok(Generation { number, document, services, index, encryption, _tasks: tasks })
+        Ok(Generation { number, document, services, index, encryption, breaks, _tasks: tasks })
+    }
+
+    /// Says what its schemas break, as it begins to serve.
+    pub(super) fn tell_breaks(&self) {
+        for Break { file, symbol, what } in &self.breaks {
+            tracing::warn!(file, symbol, "callers of the schema so far will be misunderstood: `{symbol}` {what}");
+        }
+    }
+
+    /// What a service is; `None` where there is none of that name.
+    pub(super) fn descriptor(&self, name: &str) -> Option<&ServiceDescriptor> {
+        self.services.get(name).map(|mounted| &mounted.service)
+    }
+
+    /// What every mounted service is.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = &ServiceDescriptor> {
+        self.services.values().map(|mounted| &mounted.service)
     }
 
     /// What connections are encrypted by, where they are.
@@ -177,42 +203,6 @@ impl Generation {
     pub fn sources(&self) -> &Sources {
         &self.document.sources
     }
-}
-
-/// What calls find, and what reflection answers from.
-type Assembled = (FxHashMap<String, Mounted>, Index);
-
-/// Puts mounts together.
-fn assemble(mounts: Vec<(Entry, Mount)>) -> Result<Assembled, Problems> {
-    let mut problems = Problems::default();
-    let mut services = FxHashMap::default();
-    let mut index = Index::default();
-    problems.take(index.add_hosts_own());
-    for (entry, mount) in mounts {
-        let implements = mount.service.full_name();
-        if implements != entry.name {
-            let problem =
-                Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
-                    .label("another service's name")
-                    .help(format!("mount it as `{implements}`"));
-            problems.push(entry.problem(problem));
-            continue;
-        }
-        let Mount { service, files, route, health, largest_message } = mount;
-        let place = |problem| match entry.schema {
-            Some(_) => entry.schema_problem(problem),
-            None => entry.problem(problem),
-        };
-        problems.take(index.add(&entry.name, files).map_err(place));
-        let kind = |method: MethodDescriptor| {
-            let kind =
-                Kind { client_streams: method.is_client_streaming(), server_streams: method.is_server_streaming() };
-            (method.name().to_owned(), kind)
-        };
-        let methods = service.methods().map(kind).collect();
-        services.insert(entry.name, Mounted { route, methods, largest_message, health });
-    }
-    problems.or((services, index))
 }
 
 /// Every plan with the schema that the operator gives it; those whose schema

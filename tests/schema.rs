@@ -3,6 +3,7 @@
 
 mod large;
 mod refused;
+mod wire;
 
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type};

@@ -15,6 +15,7 @@ mod load;
 pub(super) mod lower;
 mod pool;
 pub(super) mod reflect;
+pub(super) mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
