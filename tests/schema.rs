@@ -1,8 +1,13 @@
 //! Schemas at run time: whatever is wrong with one is told and changes nothing,
 //! whatever is right reaches every client to the byte.
 
+mod clash;
+mod editions;
 mod large;
+mod mutated;
+mod reflect;
 mod refused;
+mod truth;
 mod wire;
 
 use prost::Message as _;

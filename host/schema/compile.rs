@@ -11,7 +11,7 @@ use miette::Diagnostic as _;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-use super::{Files, clean, files};
+use super::{Files, cut, files};
 use crate::config::{Place, Problem, Sources};
 
 /// Of one `.proto`.
@@ -23,6 +23,8 @@ const MOST_FILES: usize = 8192;
 /// here is room for as many of each as there may be, several times over. It is
 /// kept free, and is memory only as far as it is used.
 const STACK_BYTES: usize = 256 << 20;
+/// Of the compiler's words: a circle of a thousand imports it tells whole.
+const MOST_CHARS: usize = 500;
 /// Of braces within braces; messages nest 31 deep, as in protoc.
 const MOST_BRACES: usize = 1000;
 
@@ -119,7 +121,7 @@ fn depth(text: &str) -> usize {
 
 /// What the compiler found, at its place in the `.proto`.
 fn problem(error: &protox::Error, read: &Read) -> Problem {
-    let mut problem = Problem::new(clean(&error.to_string()));
+    let mut problem = Problem::new(cut(&error.to_string(), MOST_CHARS));
     if let Some((_, text)) = error.file().and_then(|name| read.texts.get(name))
         && text.lines().any(|line| line.trim_start().starts_with("edition"))
     {
@@ -128,12 +130,12 @@ fn problem(error: &protox::Error, read: &Read) -> Problem {
         );
     }
     if let Some(help) = error.help() {
-        problem = problem.help(clean(&help.to_string()));
+        problem = problem.help(cut(&help.to_string(), MOST_CHARS));
     }
     let label = error.labels().and_then(|mut labels| labels.next());
     if let (Some((path, text)), Some(label)) = (error.file().and_then(|name| read.texts.get(name)), label) {
         let range = label.offset()..label.offset() + label.len().max(1);
-        problem = problem.label(clean(label.label().unwrap_or_default()));
+        problem = problem.label(cut(label.label().unwrap_or_default(), MOST_CHARS));
         problem = problem.at(Place::of(&path.display().to_string(), text, range));
     }
     problem

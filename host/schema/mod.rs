@@ -150,6 +150,14 @@ pub(super) fn clean(text: &str) -> String {
     cleaned
 }
 
+/// The same, of its beginning.
+fn cut(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
+        Some((at, _)) => clean(&text[..at]) + "…",
+        None => clean(text),
+    }
+}
+
 #[test]
 fn a_stranger_s_words_do_nothing_to_a_terminal() {
     assert_eq!(clean("red \u{1b}[31m\r\n\tand ü"), "red \\u{1b}[31m\\r\n\tand ü");

@@ -121,6 +121,25 @@ fn types_that_are_not_there_or_not_what_they_are_taken_for() {
 }
 
 #[test]
+fn defaults_that_a_field_cannot_have() {
+    let with = |text: &str, field| FieldDescriptorProto { default_value: Some(text.to_owned()), ..field };
+    for (kind, bad) in
+        [(Type::Int32, "#"), (Type::Uint32, "-1"), (Type::Bool, "yes"), (Type::Double, "x"), (Type::Bytes, "\\")]
+    {
+        let words = format!("`p.M.f` has the default `{bad}`, which it cannot be");
+        refused_field(with(bad, field("f", 1, kind)), &words);
+    }
+    refused_field(with("x", of("f", 1, Type::Message, ".p.M")), "`p.M.f` has the default `x`");
+    let closed = |m: &mut DescriptorProto| {
+        m.enum_type.push(enumeration("E", &[("A", 0)]));
+        m.field[0] = with("B", of("f", 1, Type::Enum, ".p.M.E"));
+    };
+    refused_message(closed, "`p.M.f` has the default `B`, which it cannot be");
+    let repeated = FieldDescriptorProto { label: Some(Label::Repeated.into()), ..field("f", 1, Type::Int32) };
+    refused_field(with("1", repeated), "`p.M.f` has the default `1`");
+}
+
+#[test]
 fn oneofs_enums_and_maps_out_of_shape() {
     let in_oneof = |at| FieldDescriptorProto { oneof_index: Some(at), ..field("f", 1, Type::Int32) };
     refused_field(in_oneof(0), "`p.M.f` is in a oneof that is not there");
@@ -179,6 +198,7 @@ fn extensions_out_of_place() {
     refused(vec![with(vec![extension("x", 99, ".p.M")])], "`p.x` has the number 99, which `p.M` leaves to none");
     refused(vec![with(vec![extension("x", 150, ".p.No")])], "`p.x` extends `p.No`, which is not there");
     refused(vec![with(vec![extension("x", 150, "")])], "`p.x` extends a message that is not named");
+    refused_field(extension("f", 1, ".p.M"), "`p.M.f` is a field, and extends a message");
     let twice = vec![extension("x", 150, ".p.M"), extension("y", 150, ".p.M")];
     refused(vec![with(twice)], "`p.y` extends `p.M` by the number 150, as `p.x` does");
 }

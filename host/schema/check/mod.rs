@@ -9,6 +9,7 @@
 //! imports (there, in no circle) ── names (well formed, once) ── shapes (types, numbers, maps, enums, extensions)
 //! ```
 
+mod defaults;
 mod imports;
 mod maps;
 mod names;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use prost_types::FileDescriptorProto;
 
-use super::clean;
+use super::cut;
 use crate::config::{Problem, Problems};
 
 /// The files of one schema, lowered.
@@ -71,8 +72,5 @@ impl Faults {
 
 /// A stranger's name, in so far as it can be told.
 fn short(name: &str) -> String {
-    match name.char_indices().nth(MOST_CHARS) {
-        Some((at, _)) => clean(&name[..at]) + "…",
-        None => clean(name),
-    }
+    cut(name, MOST_CHARS)
 }

@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 256 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind<'a> {
     Message(&'a DescriptorProto),
-    Enum,
+    Enum(&'a EnumDescriptorProto),
     Package,
     Other,
 }
@@ -92,8 +92,8 @@ impl<'a> Names<'a, '_> {
     }
 
     /// An enum's values stand beside it, as in C++, and not inside it.
-    fn enumeration(&mut self, scope: &str, enumeration: &EnumDescriptorProto) {
-        self.add(scope, enumeration.name(), Kind::Enum);
+    fn enumeration(&mut self, scope: &str, enumeration: &'a EnumDescriptorProto) {
+        self.add(scope, enumeration.name(), Kind::Enum(enumeration));
         for value in &enumeration.value {
             self.add(scope, value.name(), Kind::Other);
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
 
+use super::defaults;
 use super::imports::visible;
 use super::maps::is_entry;
 use super::names::{Kind, Symbols, full};
@@ -66,10 +67,14 @@ impl<'a> Shapes<'a, '_> {
         let name = full(scope, message.name());
         let mut numbers = HashMap::new();
         let mut json_names = HashMap::new();
+        let mut plain_names = HashMap::new();
         let mut in_oneofs = vec![0_usize; message.oneof_decl.len()];
         for field in &message.field {
             let symbol = full(&name, field.name());
             self.field(&symbol, field);
+            if field.extendee.is_some() {
+                self.fault(&symbol, "is a field, and extends a message");
+            }
             let number = field.number();
             if let Some(other) = numbers.insert(number, field.name()) {
                 self.fault(&symbol, &format!("has the number {number}, as `{}` does", short(other)));
@@ -83,6 +88,11 @@ impl<'a> Shapes<'a, '_> {
             let json = field.json_name.clone().unwrap_or_else(|| json_name(field.name()));
             if let Some(other) = json_names.insert(json, field.name()) {
                 self.fault(&symbol, &format!("has the JSON name of `{}`", short(other)));
+            } else if let Some(other) = plain_names.insert(field.name().replace('_', "").to_lowercase(), field.name())
+                && self.is_open
+            {
+                // The descriptor crate's rule; protoc has had a milder one since.
+                self.fault(&symbol, &format!("has the name of `{}` but for case and underscores", short(other)));
             }
             if let Some(oneof) = field.oneof_index {
                 match usize::try_from(oneof).ok().and_then(|at| in_oneofs.get_mut(at)) {
@@ -180,20 +190,35 @@ impl<'a> Shapes<'a, '_> {
             (Some(Type::Enum), _) => "enum",
             (None, "") => return self.fault(symbol, "has no type"),
             (None, _) => "type",
-            (Some(_), "") => return,
+            (Some(kind), "") => return self.default_of(symbol, field, |text| defaults::is_of(kind, text)),
             (Some(_), _) => return self.fault(symbol, "has a type of protobuf's and the name of another"),
         };
         let suits = |kind: &Kind<'_>| match kind {
             Kind::Message(_) => due != "enum",
-            Kind::Enum => due != "message",
+            Kind::Enum(_) => due != "message",
             _ => false,
         };
-        let Some((name, Kind::Message(message))) = self.refers(symbol, "is", field.type_name(), suits, due) else {
-            return;
-        };
-        let scope = |symbol: &str| symbol.rsplit_once('.').map(|(scope, _)| scope.to_owned());
-        if is_entry(message) && (scope(&name) != scope(symbol) || field.extendee.is_some()) {
-            self.fault(symbol, &format!("is `{}`, which is the entry of another's map", short(&name)));
+        match self.refers(symbol, "is", field.type_name(), suits, due) {
+            Some((_, Kind::Enum(values))) => {
+                self.default_of(symbol, field, |text| values.value.iter().any(|value| value.name() == text));
+            }
+            Some((name, Kind::Message(message))) => {
+                self.default_of(symbol, field, |_| false);
+                let scope = |symbol: &str| symbol.rsplit_once('.').map(|(scope, _)| scope.to_owned());
+                if is_entry(message) && (scope(&name) != scope(symbol) || field.extendee.is_some()) {
+                    self.fault(symbol, &format!("is `{}`, which is the entry of another's map", short(&name)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What stands for a field that is not there.
+    fn default_of(&mut self, symbol: &str, field: &FieldDescriptorProto, suits: impl Fn(&str) -> bool) {
+        if let Some(text) = &field.default_value
+            && (!suits(text) || field.label() == Label::Repeated)
+        {
+            self.fault(symbol, &format!("has the default `{}`, which it cannot be", short(text)));
         }
     }
 
@@ -234,7 +259,7 @@ impl<'a> Shapes<'a, '_> {
             scope = scope.rsplit_once('.').map_or("", |(outer, _)| outer);
             let candidate = full(scope, name);
             if let Some(found) = self.symbols.get(&candidate)
-                && matches!(found.1, Kind::Message(_) | Kind::Enum)
+                && matches!(found.1, Kind::Message(_) | Kind::Enum(_))
             {
                 return Some((candidate, *found));
             }

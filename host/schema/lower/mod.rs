@@ -95,13 +95,14 @@ fn lower_message(message: &mut DescriptorProto, view: &MessageView, features: Fe
         let has_choice = field.label() == Label::Optional
             && field.oneof_index.is_none()
             && !matches!(field.r#type(), Type::Message | Type::Group);
+        let is_single = field.label() == Label::Optional && field.oneof_index.is_none();
+        if is_single && features.presence == Presence::Required {
+            field.set_label(Label::Required);
+        }
         match features.presence {
-            Presence::Required if field.oneof_index.is_none() && field.label() == Label::Optional => {
-                field.set_label(Label::Required);
-            }
-            Presence::Implicit if has_choice => *has_implicit = true,
-            _ if has_choice => field.proto3_optional = Some(true),
-            _ => {}
+            _ if !has_choice => {}
+            Presence::Implicit => *has_implicit = true,
+            Presence::Explicit | Presence::Required => field.proto3_optional = Some(true),
         }
     }
     lower_extensions(&mut message.extension, &view.extensions, features);
