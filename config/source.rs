@@ -83,6 +83,11 @@ impl Sources {
     /// through these news.
     pub fn hear(&mut self, news: &News, what: &impl Hash) {
         news.tell(what);
+        self.listen(news);
+    }
+
+    /// Remembers what these news said last, where nobody could be asked anew.
+    pub fn listen(&mut self, news: &News) {
         self.news.push((news.clone(), news.now()));
     }
 

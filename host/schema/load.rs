@@ -46,10 +46,14 @@ pub(in crate::host) async fn load(setting: &config::Schema, service: &str, base:
             let files = files.map_err(|problem| problem.within("reflect"));
             let mut sources = Sources::default();
             let mut task = None;
-            if let (Ok(files), Some(every)) = (&files, refresh) {
-                // Of all generations that ask for the same.
+            if let Some(every) = refresh {
+                // Of all generations that ask for the same: where this one comes
+                // to nothing, an older one goes on asking.
                 let news = keep.get("", &key, News::default);
-                sources.hear(&news, files);
+                match &files {
+                    Ok(files) => sources.hear(&news, files),
+                    Err(_) => sources.listen(&news),
+                }
                 task = Some(Box::pin(reflect::refresh(address, service, every.0, ASK_WITHIN, news)) as Pin<Box<_>>);
             }
             (files, sources, task)

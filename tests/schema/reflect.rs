@@ -60,6 +60,25 @@ async fn what_the_server_says_anew_is_applied_and_what_it_says_again_is_not() {
 }
 
 #[tokio::test]
+async fn a_reload_that_found_nobody_there_misses_nothing_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", folder.path().join("there.sock").display());
+    let there = |methods: &[&str]| {
+        let yaml = format!("listen: \"{socket}\"\nservices: {{ p.S: {{ schema: s.proto, handler: mirror }} }}\n");
+        Starter::default().program(hello_host()).file("s.proto", &proto(methods)).start(&yaml)
+    };
+    let yaml = yaml("", ", refresh: 100ms").replace("http://", &socket);
+    let first = there(&["Turn"]);
+    let host = start(&yaml);
+    drop(first);
+    assert!(!host.reload(&yaml), "nobody is there");
+    let mark = host.mark();
+    let _second = there(&["Turn", "Twist"]);
+    host.wait_for(mark, "reloaded");
+    assert!(knows(&host, "p.S.Twist").await);
+}
+
+#[tokio::test]
 async fn without_refresh_it_is_asked_at_each_reload() {
     let there = upstream(&["Turn"]);
     let yaml = yaml(there.address(), "");
