@@ -1,13 +1,17 @@
 //! Schemas that come from another server: learnt as it starts, asked for again,
 //! and kept where that server goes away.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ostler::host::Schema;
 
 use crate::support::authority::{Authority, HOST, Pair};
 use crate::support::client::channel;
-use crate::support::tools::tool;
+use crate::support::tools::{script, tool};
 use crate::support::walk::Reflection;
-use crate::support::{Ostler, Starter, stdout};
+use crate::support::{Ostler, PATIENCE, Starter, stdout, wait};
 use crate::third_party::hello_host;
 
 fn proto(methods: &[&str]) -> String {
@@ -110,6 +114,33 @@ fn a_service_that_the_server_does_not_have_is_told_with_those_it_has() {
     for words in ["`p.T` is cannot be learnt", "it has no such service", "did you mean `p.S`?", "ostler.yaml:2:"] {
         assert!(told.contains(words), "{words}: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_server_of_v1alpha_alone_is_asked_in_its_own_words() {
+    let Some(python) = tool("PYTHON") else { return };
+    let mut server =
+        script(python, "python/serve.py", &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let address = format!("http://{}", address.trim());
+    let schema = Schema::reflected(&address, "grpc.health.v1.Health", PATIENCE).await.unwrap();
+    assert!(schema.service("grpc.health.v1.Health").unwrap().methods().any(|method| method.name() == "Watch"));
+    drop(server.stdin.take());
+    assert!(wait(&mut server).success());
+    let told = Schema::reflected(&address, "grpc.health.v1.Health", PATIENCE).await.unwrap_err().words();
+    assert!(told.contains("cannot be learnt from http://127.0.0.1:"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let limit = Duration::from_millis(300);
+    let begun = Instant::now();
+    let told = Schema::reflected(&address, "p.S", limit).await.unwrap_err().words();
+    assert!(told.contains("did not describe itself within 300ms"), "{told}");
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }
 
 #[test]
