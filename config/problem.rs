@@ -92,6 +92,16 @@ impl Problem {
         self
     }
 
+    /// The sentence it was said in.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What would be right, as far as it was said.
+    pub fn helps(&self) -> &[String] {
+        &self.help
+    }
+
     /// The way to it from the root of the document.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema as JsonShape, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
@@ -23,7 +24,7 @@ pub enum Schema {
     },
     /// What another server says of itself.
     Reflect {
-        /// The server: `http://host:port` or `unix:/path`.
+        /// The server: `http://host:port`, `https://host:port` or `unix:/path`.
         reflect: String,
         /// How often to ask again; by default at each reload and never between.
         refresh: Option<Period>,
@@ -40,21 +41,49 @@ struct Spelled {
     refresh: Option<Period>,
 }
 
+/// Asking more often than this is no way to treat a server.
+const SHORTEST_REFRESH: Duration = Duration::from_millis(100);
+
 impl Spelled {
-    fn meant(self) -> Result<Schema, &'static str> {
-        match self {
-            Spelled { path: Some(path), imports, reflect: None, refresh: None } => Ok(Schema::Files { path, imports }),
+    fn meant(self) -> Result<Schema, String> {
+        let wrong = match self {
+            Spelled { path: Some(path), imports, reflect: None, refresh: None } => {
+                return Ok(Schema::Files { path, imports });
+            }
             Spelled { path: None, imports, reflect: Some(reflect), refresh } if imports.is_empty() => {
-                Ok(Schema::Reflect { reflect, refresh })
+                return asked(reflect, refresh);
             }
             Spelled { path: Some(_), reflect: Some(_), .. } => {
-                Err("a schema comes from `path` or from `reflect`, not from both")
+                "a schema comes from `path` or from `reflect`, not from both"
             }
-            Spelled { path: Some(_), .. } => Err("`refresh` goes with `reflect`: files are watched as they are"),
-            Spelled { reflect: Some(_), .. } => Err("`imports` goes with `path`: a server has its imports"),
-            _ => Err("a schema needs `path` or `reflect`\nwrite `schema: protos/service.proto`"),
-        }
+            Spelled { path: Some(_), .. } => "`refresh` goes with `reflect`: files are watched as they are",
+            Spelled { reflect: Some(_), .. } => "`imports` goes with `path`: a server has its imports",
+            _ => "a schema needs `path` or `reflect`\nwrite `schema: protos/service.proto`",
+        };
+        Err(wrong.to_owned())
     }
+}
+
+/// A server that can be asked: the address as it is, where it is one.
+fn asked(reflect: String, refresh: Option<Period>) -> Result<Schema, String> {
+    let is_server = match reflect.strip_prefix("unix:") {
+        Some(path) => path.starts_with('/'),
+        None => reflect.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.port().is_some()
+                && matches!(uri.path(), "" | "/")
+                && uri.query().is_none()
+        }),
+    };
+    if !is_server {
+        return Err(format!(
+            "`{reflect}` is no server to ask\nwrite `http://host:port`, `https://host:port` or `unix:/path`"
+        ));
+    }
+    if refresh.is_some_and(|refresh| refresh.0 < SHORTEST_REFRESH) {
+        return Err(format!("a server is asked every {} at the most", Period(SHORTEST_REFRESH)));
+    }
+    Ok(Schema::Reflect { reflect, refresh })
 }
 
 struct OneSource;
@@ -126,7 +155,9 @@ impl JsonSchema for Schema {
                         "description": "The folders that imports start from; by default the .proto's own." },
                 } },
                 { "type": "object", "additionalProperties": false, "required": ["reflect"], "properties": {
-                    "reflect": { "type": "string", "description": "A server to ask: http://host:port or unix:/path." },
+                    "reflect": { "type": "string",
+                        "description": "A server to ask: http://host:port, https://host:port or unix:/path.",
+                        "pattern": "^(https?://[^/?#]+:[0-9]+/?|unix:/.*)$" },
                     "refresh": period,
                 } },
             ],

@@ -64,16 +64,30 @@ pub struct Health {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reload {
-    /// Whether to watch the files; SIGHUP reloads either way.
+    /// Whether to watch the files, and servers that schemas come from; SIGHUP reloads either way.
     pub watch: bool,
     /// How long a changed file must keep still before it is applied.
     pub settle: Period,
+    /// What becomes of a schema that old callers would misunderstand.
+    pub wire_breaks: WireBreaks,
 }
 
 impl Default for Reload {
     fn default() -> Self {
-        Reload { watch: true, settle: Period(std::time::Duration::from_millis(500)) }
+        let settle = Period(std::time::Duration::from_millis(500));
+        Reload { watch: true, settle, wire_breaks: WireBreaks::Warn }
     }
+}
+
+/// What becomes of a schema that old callers would misunderstand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WireBreaks {
+    /// It is applied, and each break is told in the log.
+    #[default]
+    Warn,
+    /// It is refused with all that comes with it, and the running one stays.
+    Refuse,
 }
 
 /// How the host stops.

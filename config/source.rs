@@ -6,13 +6,15 @@
 //! symlink swap, an editor's rename and a truncate-and-write all look alike,
 //! and a touch that changes nothing is nothing.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
+
+use super::news::News;
 
 /// What the file system says of a file; equal stamps mean equal contents
 /// nearly always, and save reading it again.
@@ -35,22 +37,26 @@ struct Source {
     hash: u64,
 }
 
-/// Every file read, in the order of reading.
+/// Everything read: files in the order of reading, and what is no file, each
+/// with what it said.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources {
+    files: Vec<Source>,
+    news: Vec<(News, u64)>,
+}
 
 impl Sources {
     /// Reads a whole file and remembers it. A file replaced or written while
     /// it is read is read again, so the bytes are of one moment.
     pub fn read(&mut self, path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
-        let at = self.0.len();
+        let at = self.files.len();
         // Remembered even where reading fails: its coming into being is a change.
-        self.0.push(Source { path: path.to_owned(), most_bytes, stamp: None, seen: Instant::now(), hash: 0 });
+        self.files.push(Source { path: path.to_owned(), most_bytes, stamp: None, seen: Instant::now(), hash: 0 });
         for _ in 0..MOST_READS {
             let before = stamp(path);
-            let bytes = read(path, most_bytes).inspect_err(|_| self.0[at].hash = unread(before))?;
+            let bytes = read(path, most_bytes).inspect_err(|_| self.files[at].hash = unread(before))?;
             if stamp(path) == before {
-                let source = &mut self.0[at];
+                let source = &mut self.files[at];
                 (source.stamp, source.seen, source.hash) = (before, Instant::now(), hash(&bytes));
                 return Ok(bytes);
             }
@@ -63,13 +69,26 @@ impl Sources {
     pub fn list(&mut self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let stamp = stamp(folder);
         let (path, seen) = (folder.to_owned(), Instant::now());
-        self.0.push(Source { path, most_bytes: 0, stamp, seen, hash: unread(stamp) });
+        self.files.push(Source { path, most_bytes: 0, stamp, seen, hash: unread(stamp) });
         std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     }
 
     /// Remembers what another reader read.
     pub fn extend(&mut self, other: Sources) {
-        self.0.extend(other.0);
+        self.files.extend(other.files);
+        self.news.extend(other.news);
+    }
+
+    /// Remembers what something said that is no file, and will say again
+    /// through these news.
+    pub fn hear(&mut self, news: &News, what: &impl Hash) {
+        news.tell(what);
+        self.listen(news);
+    }
+
+    /// Remembers what these news said last, where nobody could be asked anew.
+    pub fn listen(&mut self, news: &News) {
+        self.news.push((news.clone(), news.now()));
     }
 
     /// Looks at every file once. `Some` is a fingerprint of what is there now,
@@ -79,10 +98,15 @@ impl Sources {
     pub fn changed(&mut self) -> Option<u64> {
         let mut now = DefaultHasher::new();
         let mut any = false;
-        for source in &mut self.0 {
+        for source in &mut self.files {
             let found = source.look()?;
             any |= found != source.hash;
             found.hash(&mut now);
+        }
+        for (news, heard) in &self.news {
+            let said = news.now();
+            any |= said != *heard;
+            said.hash(&mut now);
         }
         any.then(|| now.finish())
     }
@@ -140,9 +164,7 @@ fn unread(stamp: Stamp) -> u64 {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
+    super::news::hash(&bytes)
 }
 
 #[cfg(test)]
@@ -158,7 +180,7 @@ mod tests {
     }
 
     fn age(sources: &mut Sources) {
-        for source in &mut sources.0 {
+        for source in &mut sources.files {
             source.seen -= YOUNG;
         }
     }
@@ -170,7 +192,7 @@ mod tests {
         let touched = SystemTime::now() + Duration::from_secs(86_400);
         file.as_file().set_modified(touched).unwrap();
         assert_eq!(sources.changed(), None);
-        assert_eq!(sources.0[0].stamp, stamp(file.path()), "the new stamp is known from now on");
+        assert_eq!(sources.files[0].stamp, stamp(file.path()), "the new stamp is known from now on");
         age(&mut sources);
         // Known by its stamp alone: what it holds is not asked.
         std::fs::write(file.path(), "a: 2").unwrap();
@@ -192,6 +214,24 @@ mod tests {
         assert_eq!(sources.changed(), None);
         std::fs::remove_file(file.path()).unwrap();
         assert!(sources.changed().is_some());
+    }
+
+    #[test]
+    fn what_is_no_file_changes_when_it_says_so_and_back() {
+        let (_file, mut sources) = file("a: 1");
+        let news = News::default();
+        sources.hear(&news, &"one");
+        let mut failed = sources.clone();
+        assert_eq!(sources.changed(), None);
+        news.tell(&"two");
+        assert!(sources.changed().is_some());
+        // What read it anew and failed otherwise does not read it for ever.
+        failed.news.clear();
+        failed.hear(&news, &"two");
+        news.tell(&"two");
+        assert_eq!(failed.changed(), None);
+        news.tell(&"one");
+        assert!(sources.changed().is_none() && failed.changed().is_some());
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! is handed out as an `Arc`, and each call holds one from its first byte to
 //! its last, so the last call of an old generation is what retires it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
@@ -14,22 +13,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 
+use super::assemble::{Assembled, assemble};
+use super::build::{Made, make, with_schemas};
 use super::listen::tls;
-use super::mount::{Mount, Route};
-use super::plugin::Build;
+use super::mount::Route;
 use super::reflection::Index;
 use super::registry::Plan;
-use super::schema::{Loader, Schema};
+use super::schema::wire::Break;
 use super::{HOSTS_OWN, keep::Keep};
-use crate::config::{Document, Entry, Failure, Problem, Problems, Sources, closest};
+use crate::config::{Document, Failure, Problem, Problems, Sources};
 
 /// A service as calls find it.
 pub(super) struct Mounted {
-    route: Arc<dyn Route>,
+    /// What it is.
+    pub(super) service: ServiceDescriptor,
+    pub(super) route: Arc<dyn Route>,
     pub(super) methods: FxHashMap<String, Method>,
     /// The largest message it takes, where it says.
-    largest_message: Option<u64>,
-    health: watch::Receiver<ServingStatus>,
+    pub(super) largest_message: Option<u64>,
+    pub(super) health: watch::Receiver<ServingStatus>,
 }
 
 /// A method as calls find it.
@@ -37,7 +39,7 @@ pub(super) struct Method {
     pub(super) client_streams: bool,
     pub(super) server_streams: bool,
     /// What behaves for it, where that is not what behaves for its service.
-    own: Option<(Arc<dyn Route>, Option<u64>)>,
+    pub(super) own: Option<(Arc<dyn Route>, Option<u64>)>,
 }
 
 impl Mounted {
@@ -47,6 +49,13 @@ impl Mounted {
             Some((route, largest_message)) => (route.as_ref(), *largest_message),
             None => (self.route.as_ref(), self.largest_message),
         }
+    }
+}
+
+impl Method {
+    pub(super) fn of(method: MethodDescriptor) -> (String, Method) {
+        let (client_streams, server_streams) = (method.is_client_streaming(), method.is_server_streaming());
+        (method.name().to_owned(), Method { client_streams, server_streams, own: None })
     }
 }
 
@@ -60,6 +69,8 @@ pub struct Generation {
     index: Index,
     /// What connections are encrypted by, where they are.
     encryption: Option<Arc<ServerConfig>>,
+    /// What its schemas break for callers of the one it takes the place of.
+    breaks: Vec<Break>,
     /// Dropped with the generation, and its tasks aborted.
     _tasks: Vec<JoinSet<()>>,
 }
@@ -81,6 +92,7 @@ impl Generation {
             services: FxHashMap::default(),
             index,
             encryption: None,
+            breaks: Vec::new(),
             _tasks: Vec::new(),
         })
     }
@@ -92,45 +104,56 @@ impl Generation {
         mut document: Document,
         plans: Vec<Plan>,
         keep: &Keep,
+        before: Arc<Generation>,
     ) -> Result<Generation, Failure> {
         let mut problems = Problems::default();
-        let plans = with_schemas(plans, &mut document, keep, &mut problems).await;
+        let mut refreshes = JoinSet::new();
+        let plans = with_schemas(plans, &mut document, keep, &mut refreshes, &mut problems).await;
         let builds = plans.into_iter().map(|(plan, schema)| make(plan, schema, &document.base, keep));
         let built = futures_util::future::join_all(builds).await;
 
         let mut mounts = Vec::new();
-        let mut tasks = Vec::new();
+        let mut tasks = vec![refreshes];
         for Made { entry, mount, methods, sources, tasks: spawned } in built {
             document.sources.extend(sources);
             tasks.extend(spawned);
             mounts.extend(problems.take(mount).map(|mount| (entry, mount, methods)));
         }
 
-        let mut services = FxHashMap::default();
-        let mut index = Index::default();
-        problems.take(index.add_hosts_own());
-        for (entry, mount, own) in mounts {
-            let Mount { service, schema, route, own: unary, health, largest_message } = mount;
-            let files = schema.closure(service.parent_file().name());
-            problems.take(index.add(&entry.name, files).map_err(|problem| entry.problem(problem)));
-            let mut methods: FxHashMap<_, _> = service.methods().map(Method::of).collect();
-            for (name, route) in unary {
-                if let Some(method) = methods.get_mut(&name) {
-                    method.own = Some((route.into(), largest_message));
-                }
-            }
-            for (entry, Mount { route, largest_message, .. }) in own {
-                if let Some(method) = entry.method.as_ref().and_then(|method| methods.get_mut(method)) {
-                    method.own = Some((route, largest_message));
-                }
-            }
-            services.insert(entry.name, Mounted { route, methods, largest_message, health });
-        }
+        // Indexing takes as long as schemas are large, and so does dropping them.
+        let asked = document.clone();
+        let assembled = tokio::task::spawn_blocking(move || assemble(mounts, &asked, &before)).await;
+        let assembled = assembled
+            .unwrap_or_else(|error| Err(Problem::new(format!("the services cannot be put together: {error}")).into()));
+        let assembled = problems.take(assembled);
         let encryption = problems.take(encryption(&mut document).await).flatten();
         let sources = document.sources.clone();
-        problems
-            .or(Generation { number, document, services, index, encryption, _tasks: tasks })
-            .map_err(|problems| Failure { problems, sources })
+        let Assembled { services, index, breaks } = match (problems.or(()), assembled) {
+            (Ok(()), Some(assembled)) => assembled,
+            (refused, assembled) => {
+                tokio::task::spawn_blocking(|| drop(assembled));
+                let problems = refused.err().unwrap_or_default();
+                return Err(Failure { problems, sources });
+            }
+        };
+        Ok(Generation { number, document, services, index, encryption, breaks, _tasks: tasks })
+    }
+
+    /// Says what its schemas break, as it begins to serve.
+    pub(super) fn tell_breaks(&self) {
+        for Break { file, symbol, what } in &self.breaks {
+            tracing::warn!(file, symbol, "callers of the schema so far will be misunderstood: `{symbol}` {what}");
+        }
+    }
+
+    /// What a service is; `None` where there is none of that name.
+    pub(super) fn descriptor(&self, name: &str) -> Option<&ServiceDescriptor> {
+        self.services.get(name).map(|mounted| &mounted.service)
+    }
+
+    /// What every mounted service is.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = &ServiceDescriptor> {
+        self.services.values().map(|mounted| &mounted.service)
     }
 
     /// What connections are encrypted by, where they are.
@@ -183,112 +206,6 @@ impl Generation {
     pub fn sources(&self) -> &Sources {
         &self.document.sources
     }
-}
-
-impl Method {
-    fn of(method: MethodDescriptor) -> (String, Method) {
-        let (client_streams, server_streams) = (method.is_client_streaming(), method.is_server_streaming());
-        (method.name().to_owned(), Method { client_streams, server_streams, own: None })
-    }
-}
-
-/// What came of one plan.
-struct Made {
-    entry: Entry,
-    mount: Result<Mount, Problems>,
-    /// What behaves for single methods.
-    methods: Vec<(Entry, Mount)>,
-    sources: Sources,
-    tasks: Vec<JoinSet<()>>,
-}
-
-/// Builds a plan, and then what behaves for single methods of it.
-async fn make(mut plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &Keep) -> Made {
-    let methods = std::mem::take(&mut plan.methods);
-    let mut made = make_one(plan, schema.clone(), base, keep).await;
-    let mut problems = Problems::default();
-    if let Ok(mount) = &made.mount {
-        let schema = schema.unwrap_or_else(|| Arc::new(mount.schema.clone()));
-        for plan in methods {
-            if problems.take(is_method(&plan.entry, &mount.service)).is_none() {
-                continue;
-            }
-            let Made { entry, mount, sources, tasks, .. } = make_one(plan, Some(schema.clone()), base, keep).await;
-            made.sources.extend(sources);
-            made.tasks.extend(tasks);
-            made.methods.extend(problems.take(mount).map(|mount| (entry, mount)));
-        }
-    }
-    made.mount = made.mount.and_then(|mount| problems.or(mount));
-    made
-}
-
-async fn make_one(plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &Keep) -> Made {
-    let entry = plan.entry.clone();
-    let build = Build::new(&entry, schema, base, keep.clone());
-    let mut mount = plan.build(&build).await;
-    if mount.is_ok() && build.ignores_schema() && entry.schema.is_some() {
-        let problem = Problem::new(format!("the handler `{}` brings its own schema", entry.kind))
-            .label("of no use")
-            .help("take `schema` out");
-        mount = Err(entry.schema_problem(problem).into());
-    }
-    let mount = mount.and_then(|mount| match mount.service.full_name() == entry.name {
-        true => Ok(mount),
-        false => {
-            let implements = mount.service.full_name();
-            let problem =
-                Problem::new(format!("the handler `{}` serves `{implements}`, not `{}`", entry.kind, entry.name))
-                    .label("another service's name")
-                    .help(format!("mount it as `{implements}`"));
-            Err(entry.problem(problem).into())
-        }
-    });
-    let (sources, tasks) = build.into_parts();
-    Made { entry, mount, methods: Vec::new(), sources, tasks: vec![tasks] }
-}
-
-/// Whether the service has the method that something is to behave for.
-fn is_method(entry: &Entry, service: &ServiceDescriptor) -> Result<(), Problem> {
-    let wanted = entry.method.as_deref().unwrap_or_default();
-    let known: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
-    if known.iter().any(|known| known == wanted) {
-        return Ok(());
-    }
-    let problem = Problem::new(format!("`{}` has no method `{wanted}`", entry.name)).label("unknown method");
-    let problem = match closest(wanted, known.iter().map(String::as_str)) {
-        Some(close) => problem.help(format!("did you mean `{close}`?")),
-        None => problem,
-    };
-    Err(entry.method_problem(problem.help(format!("methods: {}", known.join(", ")))))
-}
-
-/// Every plan with the schema that the operator gives it; those whose schema
-/// cannot be used are told, and left out.
-async fn with_schemas(
-    plans: Vec<Plan>,
-    document: &mut Document,
-    keep: &Keep,
-    problems: &mut Problems,
-) -> Vec<(Plan, Option<Arc<Schema>>)> {
-    let mut loader = Loader::default();
-    let mut ready = Vec::new();
-    for plan in plans {
-        let Some(setting) = &plan.entry.schema else {
-            ready.push((plan, None));
-            continue;
-        };
-        let schema = match loader.known(setting) {
-            Some(known) => known,
-            None => {
-                let loaded = loader.load(setting, &document.base, keep).await;
-                problems.take(loaded.map_err(|problem| plan.entry.schema_problem(problem)))
-            }
-        };
-        ready.extend(schema.map(|schema| (plan, Some(schema))));
-    }
-    document.sources.extend(loader.sources);
-    ready
 }
 
 /// What a document has connections encrypted by; the files it names are read here.

@@ -10,6 +10,8 @@
 //!                                                       calls ──▲ pin it
 //! ```
 
+mod assemble;
+mod build;
 pub mod cli;
 mod dynamic;
 pub(crate) mod entrance;
@@ -26,6 +28,7 @@ mod reflection;
 mod registry;
 mod reload;
 mod schema;
+mod status;
 mod unary;
 
 use std::sync::Arc;
@@ -94,12 +97,13 @@ impl Host {
             .plan(&document)
             .map_err(|problems| Failure { problems, sources: document.sources.clone() })?;
         let number = self.built.fetch_add(1, Ordering::Relaxed) + 1;
-        Generation::build(number, document, plans, &self.keep).await
+        Generation::build(number, document, plans, &self.keep, self.current()).await
     }
 
     /// Makes a generation the current one, in one step: calls that enter from
     /// now on are its calls, and calls under way keep the one they entered.
     pub fn install(&self, generation: Generation) {
+        generation.tell_breaks();
         let old = self.current.send_replace(Arc::new(generation));
         generation::retire(old);
     }

@@ -23,6 +23,7 @@ mod restart;
 mod rooms;
 mod route_guide;
 mod rules;
+mod schema;
 mod swap;
 mod third_party;
 mod tls;

@@ -85,7 +85,7 @@ impl Kept {
     async fn schema(&self, service: &str) -> Result<Arc<Schema>, Problem> {
         let peer = self.known.next().and_then(|mut peers| peers.next().ok_or_else(|| "nobody answers".to_owned()));
         let told = match peer {
-            Ok(peer) => schema::ask(&peer.link, service).await,
+            Ok(peer) => schema::ask(&peer, service).await,
             Err(why) => Err(Problem::new(format!("what `{service}` is cannot be asked for: {why}"))
                 .label("needs `schema`")
                 .help("write `schema: protos/service.proto` beside `handler`")),

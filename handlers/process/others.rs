@@ -126,7 +126,7 @@ async fn judge(socket: PathBuf, service: String, good_for: watch::Sender<Use>, p
         while found.changed().await.is_ok() {
             let now = found.borrow_and_update().clone();
             let good = match now {
-                Found::Somebody { peer, status, own } if own || schema::lists(&peer.link, &service).await => {
+                Found::Somebody { peer, status, own } if own || schema::ask(&peer, &service).await.is_ok() => {
                     Use::Calls(peer, status)
                 }
                 Found::Nobody(_) | Found::Somebody { .. } => Use::Nothing,

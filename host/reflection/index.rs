@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto};
 
+use super::merge::{self, Merged};
 use crate::config::Problem;
 use crate::proto;
 
@@ -20,6 +21,8 @@ const LARGEST_ANSWER_BYTES: usize = 3 << 20;
 #[derive(Debug)]
 struct File {
     name: String,
+    /// The service it came with first.
+    owner: String,
     bytes: Bytes,
     imports: Vec<String>,
 }
@@ -30,6 +33,8 @@ pub(crate) struct Index {
     files: Vec<File>,
     by_name: HashMap<String, usize>,
     symbols: HashMap<String, usize>,
+    /// What is a package cannot be anything else; nobody looks one up.
+    packages: HashMap<String, usize>,
     /// Extended message → field number → file.
     extensions: HashMap<String, BTreeMap<i32, usize>>,
 }
@@ -49,31 +54,36 @@ impl Index {
         Ok(())
     }
 
-    /// The files of one mount. A file that is there already, byte for byte, is
-    /// shared; one that contradicts another is a problem that names both.
+    /// The files of one mount. A file that is there already, to the byte but for
+    /// comments, is shared; one that contradicts another is a problem that
+    /// names both.
     pub(crate) fn add(&mut self, owner: &str, files: BTreeMap<String, Bytes>) -> Result<(), Problem> {
         for (name, bytes) in files {
             if is_hosts_own(&name) {
                 continue;
             }
-            let file = decode(&bytes)?;
-            match self.by_name.get(&name).copied() {
-                None => self.insert(owner, file, bytes)?,
-                Some(at) if self.files[at].bytes == bytes => {}
-                // Later releases only ever add to the well-known files.
-                Some(at) if name.starts_with("google/protobuf/") => {
-                    if bytes.len() > self.files[at].bytes.len() {
-                        self.record(at, &file).map_err(|clash| clash.problem(self, owner, &name))?;
-                        self.files[at].bytes = bytes;
-                    }
+            let known = self.by_name.get(&name).copied();
+            let Some(at) = known else {
+                self.insert(owner, decode(&bytes)?, bytes)?;
+                continue;
+            };
+            let other = &self.files[at];
+            match merge::merge(&name, &other.bytes, &bytes)? {
+                Merged::Same => {}
+                Merged::Better => {
+                    let file = decode(&bytes)?;
+                    self.files[at].bytes = bytes;
+                    self.files[at].imports = file.dependency.clone();
+                    self.record(at, &file).map_err(|clash| clash.problem(self, owner, &name))?;
                 }
-                Some(_) => {
-                    return Err(Problem::new(format!(
-                        "the schema file `{name}` of `{owner}` differs from another service's file of that name"
-                    ))
-                    .help(
-                        "files that services share must be the same to the byte; rename one, or bring both up to date",
+                Merged::Contradiction(symbol) => {
+                    let problem = Problem::new(format!(
+                        "the schema file `{name}` of `{owner}` is not the one of `{}`: they differ in {symbol}",
+                        other.owner
                     ));
+                    return Err(
+                        problem.help("services share files that are the same; bring both up to date, or rename one")
+                    );
                 }
             }
         }
@@ -83,7 +93,8 @@ impl Index {
     fn insert(&mut self, owner: &str, file: FileDescriptorProto, bytes: Bytes) -> Result<(), Problem> {
         let at = self.files.len();
         let name = file.name().to_owned();
-        self.files.push(File { name: name.clone(), bytes, imports: file.dependency.clone() });
+        let imports = file.dependency.clone();
+        self.files.push(File { name: name.clone(), owner: owner.to_owned(), bytes, imports });
         self.by_name.insert(name.clone(), at);
         self.record(at, &file).map_err(|clash| clash.problem(self, owner, &name))
     }
@@ -91,6 +102,13 @@ impl Index {
     /// Notes every symbol of a file.
     fn record(&mut self, at: usize, file: &FileDescriptorProto) -> Result<(), Clash> {
         let scope = file.package().to_owned();
+        let inner = scope.match_indices('.').map(|(dot, _)| &scope[..dot]);
+        for package in inner.chain(Some(scope.as_str()).filter(|scope| !scope.is_empty())) {
+            if let Some(other) = self.symbols.get(package).copied() {
+                return Err(Clash { symbol: package.to_owned(), other });
+            }
+            self.packages.entry(package.to_owned()).or_insert(at);
+        }
         for message in &file.message_type {
             self.message(at, &scope, message)?;
         }
@@ -150,6 +168,9 @@ impl Index {
 
     fn symbol(&mut self, at: usize, scope: &str, name: &str) -> Result<String, Clash> {
         let full = if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") };
+        if let Some(other) = self.packages.get(&full).copied() {
+            return Err(Clash { symbol: full, other });
+        }
         match self.symbols.insert(full.clone(), at) {
             Some(other) if other != at => Err(Clash { symbol: full, other }),
             _ => Ok(full),
@@ -235,9 +256,12 @@ struct Clash {
 
 impl Clash {
     fn problem(&self, index: &Index, owner: &str, file: &str) -> Problem {
-        let other = &index.files[self.other].name;
-        Problem::new(format!("`{}` is declared twice: in `{file}` of `{owner}` and in `{other}`", self.symbol))
-            .help("two services can share a file, but not declare one name in two files")
+        let File { name, owner: other, .. } = &index.files[self.other];
+        Problem::new(format!(
+            "`{}` is declared twice: in `{file}` of `{owner}` and in `{name}` of `{other}`",
+            self.symbol
+        ))
+        .help("two services can share a file, but not declare one name in two files")
     }
 }
 
@@ -248,7 +272,7 @@ pub(crate) struct RawSet {
     pub(crate) file: Vec<Bytes>,
 }
 
-fn decode(bytes: &Bytes) -> Result<FileDescriptorProto, Problem> {
+pub(super) fn decode(bytes: &Bytes) -> Result<FileDescriptorProto, Problem> {
     FileDescriptorProto::decode(bytes.clone())
         .map_err(|error| Problem::new(format!("a schema file cannot be decoded: {error}")))
 }
@@ -393,13 +417,18 @@ mod tests {
         index.add("twin", compiled(&[OPTIONS, SERVICE])).unwrap();
         let changed = ("options.proto", r#"syntax = "proto3"; package o; message Base {}"#);
         let problem = index.add("other", compiled(&[changed])).unwrap_err().to_string();
-        assert!(problem.contains("`options.proto` of `other`"), "{problem}");
+        assert!(problem.contains("`options.proto` of `other` is not the one of `test`"), "{problem}");
+        assert!(problem.contains("they differ in `Base`"), "{problem}");
         let stranger = ("stranger.proto", r#"syntax = "proto3"; package s; message M {}"#);
         let problem = index.add("other", compiled(&[stranger])).unwrap_err().to_string();
         assert!(
-            problem.contains("`s.M`") && problem.contains("stranger.proto") && problem.contains("service.proto"),
+            problem
+                .contains("`s.M` is declared twice: in `stranger.proto` of `other` and in `service.proto` of `test`"),
             "{problem}"
         );
+        let package = ("package.proto", r#"syntax = "proto3"; package s.M.deep; message Another {}"#);
+        let problem = index.add("other", compiled(&[package])).unwrap_err().to_string();
+        assert!(problem.contains("`s.M` is declared twice: in `package.proto`"), "{problem}");
     }
 
     #[test]

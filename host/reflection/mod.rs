@@ -7,6 +7,7 @@
 //! the client's next one sees the new list.
 
 mod index;
+mod merge;
 
 use std::collections::HashSet;
 use std::pin::Pin;

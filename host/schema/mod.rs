@@ -6,13 +6,16 @@
 //!
 //! ```text
 //! setting ── load (.proto, folder, set, another server) ──▶ files
-//! files ── lower (editions) ── pool (put together) ──▶ Schema
+//! files ── lower (editions) ── check (whatever is wrong) ── pool (put together) ──▶ Schema
 //! ```
 
+mod check;
 mod compile;
 mod load;
 pub(super) mod lower;
 mod pool;
+pub(super) mod reflect;
+pub(super) mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -22,9 +25,10 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
 
 use super::reflection::RawSet;
-use crate::config::{Problem, closest};
+use crate::config::{Problem, Problems, closest};
 
-pub(super) use load::Loader;
+pub(super) use load::{Loaded, key, load};
+use pool::Pool;
 pub(super) use pool::pool;
 
 /// Files by their names as imports have them.
@@ -34,7 +38,7 @@ pub(super) type Files = BTreeMap<String, Bytes>;
 #[derive(Clone)]
 pub struct Schema {
     files: Files,
-    pool: DescriptorPool,
+    pool: Pool,
 }
 
 impl fmt::Debug for Schema {
@@ -54,16 +58,23 @@ struct Head {
 
 impl Schema {
     /// A serialized `FileDescriptorSet`, every import among its files.
+    ///
+    /// Takes as long as the set is large: 10 MB are better decoded on a thread
+    /// where that keeps nobody waiting.
     pub fn decode(set: &[u8]) -> Result<Schema, Problem> {
-        Schema::of(files(set)?)
+        Schema::of(files(set)?).map_err(first)
     }
 
     /// Files that import no others.
-    fn of(files: Files) -> Result<Schema, Problem> {
-        let lowered = files.values().map(|bytes| lower::decode(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let lowered = lowered.into_iter().map(|file| (file.name().to_owned(), file)).collect();
+    fn of(files: Files) -> Result<Schema, Problems> {
+        let mut problems = Problems::default();
+        let lowered =
+            files.iter().filter_map(|(name, bytes)| Some((name.clone(), problems.take(lower::decode(bytes))?)));
+        let lowered = lowered.collect();
+        problems.or(())?;
+        check::check(&lowered)?;
         let pool = pool(&lowered).map_err(|why| Problem::new(format!("the schema cannot be used: {why}")))?;
-        Ok(Schema { files, pool })
+        Ok(Schema { files, pool: Pool::new(pool) })
     }
 
     /// The service of that name.
@@ -102,6 +113,13 @@ impl Schema {
     }
 }
 
+/// The first of several problems, and that there are more.
+fn first(problems: Problems) -> Problem {
+    let mut told = problems.iter().cloned();
+    let first = told.next().unwrap_or_else(|| Problem::new("the schema cannot be used"));
+    told.fold(first, |first, next| first.help(format!("also: {}", next.words())))
+}
+
 /// The files of a serialized set; one that is there twice is there once.
 fn files(set: &[u8]) -> Result<Files, Problem> {
     let unusable = |error: &dyn fmt::Display| Problem::new(format!("this is no descriptor set: {error}"));
@@ -130,6 +148,14 @@ pub(super) fn clean(text: &str) -> String {
         }
     }
     cleaned
+}
+
+/// The same, of its beginning.
+fn cut(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
+        Some((at, _)) => clean(&text[..at]) + "…",
+        None => clean(text),
+    }
 }
 
 #[test]

@@ -4,8 +4,12 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use crate::config::Problems;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Kind};
+
+use crate::config::{Problem, Problems};
 use crate::handlers::route_guide::features::json;
+use crate::host::Schema;
 use crate::host::entrance::framing::{Cardinality, Framing};
 use crate::host::entrance::guard;
 use crate::host::listen::meter;
@@ -61,4 +65,29 @@ impl Meter {
 pub fn features(file: &str, json: &[u8]) -> Result<Vec<(String, i32, i32)>, Problems> {
     let entries = json::parse(file, json)?;
     Ok(entries.into_iter().map(|entry| (entry.name, entry.location.latitude, entry.location.longitude)).collect())
+}
+
+/// A descriptor set loaded, as bytes: what it was refused for, or each service
+/// with all that its messages hold walked through.
+pub fn descriptors(set: &[u8]) -> Result<usize, Problem> {
+    let schema = Schema::decode(set)?;
+    let mut fields = 0;
+    for message in schema.pool().all_messages() {
+        // Where the descriptor crate takes something for granted, this is where it is missed.
+        let empty = DynamicMessage::new(message.clone());
+        assert!(empty.encode_to_vec().is_empty());
+        for field in message.fields() {
+            fields += 1;
+            let _ = (field.kind(), field.default_value(), field.containing_oneof(), field.supports_presence());
+            if field.is_map()
+                && let Kind::Message(entry) = field.kind()
+            {
+                let _ = (entry.map_entry_key_field(), entry.map_entry_value_field());
+            }
+        }
+    }
+    for service in schema.pool().services() {
+        service.methods().for_each(|method| drop((method.input(), method.output())));
+    }
+    Ok(fields)
 }

@@ -20,8 +20,8 @@ use super::Served;
 use crate::support::client::channel;
 use crate::support::walk::Reflection;
 
-/// Hence a plugin's panic while it builds is caught, and schemas loaded at run
-/// time will be looked over before a pool sees them.
+/// Hence a plugin's panic while it builds is caught, and host/schema/check looks
+/// schemas over before a pool sees them.
 #[test]
 fn prost_reflect_panics_on_a_file_with_editions() {
     let file = FileDescriptorProto {
@@ -35,7 +35,7 @@ fn prost_reflect_panics_on_a_file_with_editions() {
 }
 
 /// Where they go in a circle it follows them for ever, which no test can show
-/// and live. Hence `flat` of host/cli/client/schema.rs.
+/// and live. Hence `flat` of host/schema/pool.rs.
 #[test]
 fn prost_reflect_follows_public_imports_one_step() {
     let file = |name: &str, import: &[&str]| FileDescriptorProto {

@@ -2,7 +2,7 @@
 //! `call` ask any gRPC host that has server reflection.
 //!
 //! ```text
-//! Target ──▶ Channel ──▶ Reflection ──▶ Schema ──▶ a method's types
+//! Target ──▶ Channel ──▶ host/schema/reflect ──▶ Schema ──▶ a method's types
 //!                                  Input ──JSON──▶ call ──▶ Output
 //! ```
 //!
@@ -15,7 +15,6 @@ mod describe;
 mod input;
 mod json;
 mod output;
-mod reflection;
 mod schema;
 mod target;
 
@@ -30,7 +29,7 @@ pub(super) use target::Encryption;
 
 use super::{complain, renderer};
 use crate::config::Problem;
-use crate::host::schema::clean;
+use crate::host::schema::{clean, reflect};
 
 /// Wrong usage, a name nobody has, JSON that does not fit, nobody there: nothing was called.
 const EXIT_NOT_CALLED: u8 = 2;
@@ -49,6 +48,15 @@ enum Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Failure {
         Failure::Before(Box::new(problem))
+    }
+}
+
+impl From<reflect::Failure> for Failure {
+    fn from(failure: reflect::Failure) -> Failure {
+        match failure {
+            reflect::Failure::Useless(problem) => Failure::Before(problem),
+            reflect::Failure::Answered(words) => Failure::Answered(words),
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use std::io::{IsTerminal as _, Write as _};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
+use tonic::Status;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
-use tonic::{Code, Status};
 
 use super::schema::Schema;
 use super::{Failure, clean, complain};
+use crate::host::status;
 
 /// An `Any` may hold another, and so on; types are asked for so many times.
 const MOST_ROUNDS: usize = 8;
@@ -111,17 +112,9 @@ fn any(message: &DynamicMessage) -> Option<(String, Vec<u8>)> {
     Some((url.as_str()?.rsplit('/').next()?.to_owned(), value.as_bytes()?.to_vec()))
 }
 
-/// `NOT_FOUND: no such place`.
-pub(super) fn code_and_message(status: &Status) -> String {
-    match status.message() {
-        "" => name(status.code()).to_owned(),
-        message => format!("{}: {}", name(status.code()), clean(message)),
-    }
-}
-
 /// A failed call: its code and message, and a line for each of its details.
 pub(super) async fn failure(status: &Status, schema: &mut Schema) -> Failure {
-    let mut words = code_and_message(status);
+    let mut words = status::told(status);
     let Ok(rich) = tonic_types::Status::decode(status.details()) else { return Failure::Answered(words) };
     for detail in rich.details {
         let type_name = detail.type_url.rsplit('/').next().unwrap_or_default();
@@ -159,29 +152,6 @@ pub(super) fn metadata(what: &str, metadata: &MetadataMap) {
             KeyAndValueRef::Binary(name, value) => (name.as_str(), value.as_encoded_bytes()),
         };
         complain(&format!("{what} {name}: {}", clean(&String::from_utf8_lossy(value))));
-    }
-}
-
-/// A code as the specification spells it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -1,32 +1,22 @@
-//! What a host says of its services, put together from as many answers as it
-//! takes: some hosts send a file with all it imports, some one file an answer.
+//! What a host says of its services, as far as a verb needs to know it.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use prost_types::{DescriptorProto, FileDescriptorProto};
 use tonic::transport::Channel;
 
-use super::reflection::{Question, Reflection};
 use super::target::Target;
 use super::{Failure, clean};
 use crate::config::{Problem, closest};
+use crate::host::schema::reflect::Gather;
 use crate::host::schema::{self, lower};
-
-/// Bounds of what one host may have us hold.
-const MOST_FILES: usize = 4096;
-const MOST_BYTES: usize = 64 << 20;
 
 /// A host's schema as far as it was asked for.
 pub(super) struct Schema {
-    reflection: Reflection,
+    gather: Gather,
+    /// Its files as the descriptor crate takes them, and those invented here.
     files: BTreeMap<String, FileDescriptorProto>,
-    bytes: usize,
-    /// What files import, to be looked at.
-    imports: Vec<String>,
-    /// Files that others import and the host does not have.
-    absent: BTreeSet<String>,
     pool: DescriptorPool,
 }
 
@@ -34,11 +24,8 @@ impl Schema {
     /// The schema of a target, asked for over a channel to it.
     pub(super) fn of(target: &Target, channel: Channel) -> Schema {
         Schema {
-            reflection: Reflection::new(channel, target.metadata(), target.timeout),
+            gather: Gather::new(channel, target.metadata(), target.timeout),
             files: BTreeMap::new(),
-            bytes: 0,
-            imports: Vec::new(),
-            absent: BTreeSet::new(),
             pool: DescriptorPool::default(),
         }
     }
@@ -50,7 +37,7 @@ impl Schema {
 
     /// The names of the host's services.
     pub(super) async fn services(&mut self) -> Result<Vec<String>, Failure> {
-        self.reflection.services().await
+        Ok(self.gather.services().await?)
     }
 
     /// The service of that name.
@@ -116,56 +103,19 @@ impl Schema {
     /// Learns what a symbol is, and all it takes to use it; false where the
     /// host has no such symbol.
     pub(super) async fn learn(&mut self, symbol: &str) -> Result<bool, Failure> {
-        self.reflection.restart();
-        let about = format!("`{}`", clean(symbol));
-        let question = Question::FileContainingSymbol(symbol.to_owned());
-        let Some(files) = self.reflection.files(question, &about).await? else { return Ok(false) };
+        if !self.gather.learn(symbol).await? {
+            return Ok(false);
+        }
         let before = self.files.len();
-        self.take(files)?;
-        while let Some(import) = self.imports.pop() {
-            if self.files.contains_key(&import) {
-                continue;
+        for (name, bytes) in self.gather.files() {
+            if !self.files.contains_key(name) {
+                self.files.insert(name.clone(), lower::decode(bytes)?);
             }
-            let about = format!("the schema file `{}`", clean(&import));
-            let question = Question::FileByFilename(import.clone());
-            if let Some(files) = self.reflection.files(question, &about).await? {
-                self.take(files)?;
-            }
-            if !self.files.contains_key(&import) {
-                // What only options refer to is often left out by hosts. What
-                // is truly needed is missed, by name, when all is put together.
-                let stand_in = well_known(&import);
-                self.absent.extend(stand_in.is_none().then(|| import.clone()));
-                let empty = || FileDescriptorProto { name: Some(import.clone()), ..Default::default() };
-                self.files.insert(import.clone(), stand_in.unwrap_or_else(empty));
-            }
-            self.within_bounds()?;
         }
         if self.files.len() > before {
             self.build().await?;
         }
         Ok(true)
-    }
-
-    fn take(&mut self, files: Vec<Vec<u8>>) -> Result<(), Failure> {
-        for bytes in files {
-            self.bytes += bytes.len();
-            self.within_bounds()?;
-            let file = lower::decode(&bytes)?;
-            if let Entry::Vacant(place) = self.files.entry(file.name().to_owned()) {
-                self.imports.extend(file.dependency.iter().cloned());
-                place.insert(file);
-            }
-        }
-        Ok(())
-    }
-
-    fn within_bounds(&self) -> Result<(), Problem> {
-        if self.files.len() <= MOST_FILES && self.bytes <= MOST_BYTES {
-            return Ok(());
-        }
-        let most = MOST_BYTES >> 20;
-        Err(Problem::new(format!("the host's schema goes on beyond {MOST_FILES} files or {most}MiB")))
     }
 
     /// Puts together what there is.
@@ -181,18 +131,13 @@ impl Schema {
             Err(error) => error.to_string(),
         };
         let mut problem = Problem::new(format!("the host's schema cannot be used: {why}"));
-        if !self.absent.is_empty() {
-            let absent: Vec<_> = self.absent.iter().map(|name| clean(name)).collect();
+        let absent = self.gather.absent();
+        if !absent.is_empty() {
+            let absent: Vec<_> = absent.iter().map(|name| clean(name)).collect();
             problem = problem.help(format!("the host does not have the files {}", absent.join(", ")));
         }
         Err(problem.into())
     }
-}
-
-/// A file that every protobuf library brings along.
-fn well_known(name: &str) -> Option<FileDescriptorProto> {
-    let file = DescriptorPool::global().get_file_by_name(name)?;
-    name.starts_with("google/protobuf/").then(|| file.file_descriptor_proto().clone())
 }
 
 /// Says which of the known names may have been meant, and which there are.

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::schema::reflect::dial;
 
 /// How an address is encrypted, and who the caller is there.
 #[derive(Debug, Args)]
@@ -41,12 +42,7 @@ impl Encryption {
             false if bare.starts_with("unix:") => bare.to_owned(),
             false => format!("http://{bare}"),
         };
-        let mut endpoint = Endpoint::from_shared(uri).map_err(|error| causes(&error))?;
-        if let Some(tls) = self.config()? {
-            endpoint = endpoint.tls_config(tls).map_err(|error| causes(&error))?;
-        }
-        let connected = tokio::time::timeout(limit.0, endpoint.connect()).await;
-        connected.map_err(|_| format!("no connection within {limit}"))?.map_err(|error| causes(&error))
+        dial(&uri, self.config()?, limit).await
     }
 
     /// What it takes for an encrypted address.
@@ -62,15 +58,6 @@ impl Encryption {
         }
         Ok(Some(tls))
     }
-}
-
-/// An error with everything that led to it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut words: Vec<String> = chain.map(ToString::to_string).collect();
-    // Each layer tends to repeat the one below.
-    words.dedup_by(|next, words| words.contains(next.as_str()));
-    words.join(": ")
 }
 
 /// The host that is asked, and what is said to it with every call.

@@ -15,9 +15,11 @@ pub(super) use tonic_reflection::pb::v1::server_reflection_request::MessageReque
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answer;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
-use super::{Failure, clean, output};
+use super::Failure;
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::schema::clean;
+use crate::host::status;
 
 /// In the order they are tried.
 const VERSIONS: [&str; 2] = [
@@ -28,7 +30,7 @@ const VERSIONS: [&str; 2] = [
 const LARGEST_ANSWER_BYTES: usize = 16 << 20;
 
 /// One conversation with a host about itself.
-pub(super) struct Reflection {
+pub(super) struct Talk {
     channel: Channel,
     metadata: MetadataMap,
     /// How long one look-up may take, all its questions together.
@@ -43,9 +45,9 @@ struct Open {
     answers: Streaming<ServerReflectionResponse>,
 }
 
-impl Reflection {
-    pub(super) fn new(channel: Channel, metadata: MetadataMap, limit: Period) -> Reflection {
-        Reflection { channel, metadata, limit, until: Instant::now() + limit.0, version: 0, open: None }
+impl Talk {
+    pub(super) fn new(channel: Channel, metadata: MetadataMap, limit: Period) -> Talk {
+        Talk { channel, metadata, limit, until: Instant::now() + limit.0, version: 0, open: None }
     }
 
     /// The time of another look-up begins.
@@ -89,18 +91,16 @@ impl Reflection {
                 Ok(None) if is_new => return Err(Problem::new("the host's reflection gives no answer").into()),
                 Ok(None) => self.open = None,
                 Err(status) if status.code() == Code::Unimplemented && is_new => {
-                    self.version += 1;
-                    if self.version == VERSIONS.len() {
+                    if self.version + 1 < VERSIONS.len() {
+                        self.version += 1;
+                    } else {
                         return Err(Problem::new("the host does not describe itself: it has no server reflection")
                             .help("a host of ostler's has it unless its file says `reflection: false`")
                             .into());
                     }
                 }
                 Err(status) => {
-                    return Err(Failure::Answered(format!(
-                        "the host's reflection failed: {}",
-                        output::code_and_message(&status)
-                    )));
+                    return Err(Failure::Answered(format!("the host's reflection failed: {}", status::told(&status))));
                 }
             }
         }
@@ -151,7 +151,7 @@ fn strange(about: &str, answer: &Answer) -> Failure {
     Failure::Answered(match answer {
         Answer::ErrorResponse(error) => {
             let status = Status::new(Code::from(error.error_code), error.error_message.as_str());
-            format!("the host does not describe {about}: {}", output::code_and_message(&status))
+            format!("the host does not describe {about}: {}", status::told(&status))
         }
         _ => format!("asked for {about}, the host's reflection answers something else"),
     })
