@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use prost_reflect::MethodDescriptor;
 use serde_json::Value as Json;
-use tonic::{Code, Status};
 
 use super::expr::{Expression, Failed, Key, Names, Scope, Template, Tree, Type, Value};
 use super::scope::{Event, ITEM, TURN, check};
 use super::settings;
 use super::state::{Act, Change};
-use super::text::{Metadata, Text, always, of_type};
+use super::status::Failure;
+use super::text::{Metadata, always, of_type};
 use crate::config::{Problem, Problems, closest};
 
 /// One rule.
@@ -49,14 +49,6 @@ enum Acting {
     Add(Tree),
     Append(Tree),
     Remove,
-}
-
-/// A status that ends a call.
-#[derive(Debug)]
-pub(super) struct Failure {
-    code: Code,
-    message: Text,
-    details: Vec<(String, Template)>,
 }
 
 /// What the rules of one event are checked against.
@@ -294,106 +286,6 @@ impl Changing {
         };
         of || self.at.as_ref().is_some_and(|at| at.reads(name))
     }
-}
-
-impl Failure {
-    fn reads(&self, name: &str) -> bool {
-        self.message.reads(name) || self.details.iter().any(|(_, detail)| detail.reads(name))
-    }
-
-    fn compile(fail: &settings::Fail, scope: &Scope, method: &MethodDescriptor) -> Result<Failure, Problems> {
-        let mut problems = Problems::default();
-        let code = problems.take(code(&fail.code).map_err(|problem| problem.within("code")));
-        let message = problems.take(Text::compile(&fail.message, scope).map_err(|problem| problem.within("message")));
-        let mut details = Vec::new();
-        for (number, detail) in fail.details.iter().enumerate() {
-            let compiled = detail_of(detail, scope, method);
-            details.extend(
-                problems.take(compiled.map_err(|found| found.map(|problem| problem.within(number).within("details")))),
-            );
-        }
-        problems.or(Failure {
-            code: code.unwrap_or(Code::Unknown),
-            message: message.unwrap_or(Text::Literal(String::new())),
-            details,
-        })
-    }
-
-    /// The status, worked out.
-    pub(super) fn status(&self, names: &Names<'_>) -> Result<Status, Status> {
-        let message = self.message.work_out(names)?;
-        if self.details.is_empty() {
-            return Ok(Status::new(self.code, message));
-        }
-        let any = |(name, template): &(String, Template)| {
-            let detail: DynamicMessage = template.fill(names)?;
-            let value = prost::Message::encode_to_vec(&detail);
-            Ok::<_, Failed>(prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value })
-        };
-        let details = self.details.iter().map(any).collect::<Result<Vec<_>, _>>()?;
-        let status = tonic_types::pb::Status { code: self.code.into(), message: message.clone(), details };
-        Ok(Status::with_details(self.code, message, prost::Message::encode_to_vec(&status).into()))
-    }
-}
-
-/// The code of a name, as the gRPC documents write it.
-fn code(name: &str) -> Result<Code, Problem> {
-    let known = (1..=16).map(|number| (name_of(Code::from(number)), Code::from(number)));
-    let found = known.clone().find(|(known, _)| known == name);
-    found.map(|(_, code)| code).ok_or_else(|| {
-        let names: Vec<String> = known.map(|(name, _)| name).collect();
-        let problem = Problem::new(format!("`{name}` is no status that a call can fail with")).label("unknown code");
-        let problem = match closest(name, names.iter().map(String::as_str)) {
-            Some(close) => problem.help(format!("did you mean `{close}`?")),
-            None => problem,
-        };
-        problem.help(format!("codes: {}", names.join(", ")))
-    })
-}
-
-/// `NotFound` as NOT_FOUND.
-fn name_of(code: Code) -> String {
-    if code == Code::Cancelled {
-        return "CANCELLED".to_owned();
-    }
-    let mut name = String::new();
-    for c in format!("{code:?}").chars() {
-        if c.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-    }
-    name
-}
-
-/// A detail of a status: any message of the service's schema or of google.rpc.
-fn detail_of(detail: &Json, scope: &Scope, method: &MethodDescriptor) -> Result<(String, Template), Problems> {
-    let mut tree = detail.clone();
-    let of = tree.as_object_mut().and_then(|map| map.remove("@type"));
-    let Some(Json::String(url)) = of else {
-        return Err(Problem::new("a detail says what message it is")
-            .label("needs `@type`")
-            .help("write `'@type': google.rpc.ErrorInfo` and its fields")
-            .into());
-    };
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let known = method.parent_pool().get_message_by_name(name).or_else(|| of_google(name));
-    let Some(descriptor) = known else {
-        return Err(Problem::new(format!("there is no message `{name}`"))
-            .within("@type")
-            .help("known are the messages of the service's schema and of google.rpc")
-            .into());
-    };
-    let template = Template::compile(&tree, &descriptor, scope)?;
-    Ok((name.to_owned(), template))
-}
-
-/// A message of the error model's own.
-fn of_google(name: &str) -> Option<MessageDescriptor> {
-    use prost_reflect::DescriptorPool;
-    static POOL: std::sync::LazyLock<Option<DescriptorPool>> =
-        std::sync::LazyLock::new(|| DescriptorPool::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).ok());
-    POOL.as_ref()?.get_message_by_name(name)
 }
 
 /// Binds what a rule's own names stand for.

@@ -11,11 +11,13 @@
 
 mod act;
 mod expr;
+mod named;
 mod program;
 mod run;
 mod scope;
 mod settings;
 mod state;
+mod status;
 mod tables;
 mod text;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tonic::Status;
 
 use super::expr::{Failed, Key, Names, Value};
-use super::settings::{Full, Named, Scope, State};
+use super::named::Named;
+use super::settings::{Full, Scope, State};
 use crate::host::Build;
 
 /// One state as it was declared.

@@ -6,7 +6,8 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value as Json;
 
 use super::expr::{Fields, Names, Scope, Type, Value};
-use super::settings::{Named, Table};
+use super::named::Named;
+use super::settings::Table;
 use super::text;
 use crate::config::{Problem, Problems, closest};
 use crate::host::{Build, Schema};

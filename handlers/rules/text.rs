@@ -4,7 +4,7 @@ use tonic::Status;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, BinaryMetadataKey, BinaryMetadataValue, MetadataMap};
 
 use super::expr::{Expression, Failed, Names, Scope, Type, Value};
-use super::settings::Named;
+use super::named::Named;
 use crate::config::{Problem, Problems};
 
 /// What follows the `=` of an expression.
