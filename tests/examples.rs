@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::support::tools::run_with;
-use crate::support::{Ostler, Starter, binary, project, stdout};
+use crate::support::{Ostler, Starter, binary, project, start, stdout};
 
 /// An example's configuration, with paths that hold anywhere.
 pub fn yaml(name: &str) -> String {
@@ -15,6 +15,11 @@ pub fn yaml(name: &str) -> String {
 
 /// An example, started with the files beside it.
 pub fn example(name: &str) -> Ostler {
+    started(name, &yaml(name))
+}
+
+/// The same, with this for its configuration.
+fn started(name: &str, yaml: &str) -> Ostler {
     let mut starter = Starter::default();
     for entry in std::fs::read_dir(project().join("docs/examples").join(name)).unwrap() {
         let path = entry.unwrap().path();
@@ -23,7 +28,7 @@ pub fn example(name: &str) -> Ostler {
             starter = starter.file(&name, &std::fs::read_to_string(&path).unwrap());
         }
     }
-    starter.start(&yaml(name))
+    starter.start(yaml)
 }
 
 fn call(host: &Ostler, args: &[&str], input: &str) -> Output {
@@ -73,4 +78,26 @@ fn the_ticker_tells_prices_until_its_client_has_had_enough() {
     assert!(prices.lines().count() >= 2, "{prices}");
     assert!(prices.starts_with(r#"{"symbol":"TACK","price":89.9,"#), "{prices}");
     assert!(String::from_utf8(watched.stderr).unwrap().contains("DEADLINE_EXCEEDED"));
+}
+
+#[test]
+fn one_method_is_overridden_and_the_server_behind_answers_the_others() {
+    let behind = start("");
+    let text = yaml("override");
+    let here = text.replace("127.0.0.1:6000", behind.address());
+    assert_ne!(here, text);
+    let host = started("override", &here);
+    let get = "routeguide.RouteGuide/GetFeature";
+    assert_eq!(answers(&host, get, "{}"), [json!({ "name": "Null Island", "location": {} })]);
+    assert_eq!(answers(&host, get, r#"{"latitude": 900000000}"#)[0]["name"], "The North Pole");
+    // The server would know it.
+    let london = r#"{"latitude": 515083333, "longitude": -1252778}"#;
+    assert!(refusal(&host, get, london).contains("NOT_FOUND: no such place yet"));
+    assert_eq!(answers(&behind, get, london)[0]["name"], "London, GB");
+
+    let around = r#"{"lo": {"latitude": 480000000, "longitude": -20000000}, "hi": {"latitude": 520000000, "longitude": 50000000}}"#;
+    let listed = answers(&host, "routeguide.RouteGuide/ListFeatures", around);
+    assert_eq!(listed, answers(&behind, "routeguide.RouteGuide/ListFeatures", around));
+    assert!(listed.len() > 1);
+    assert_eq!(answers(&host, "routeguide.RouteGuide/RecordRoute", london)[0]["pointCount"], 1);
 }

@@ -44,6 +44,7 @@ fn every_word_of_the_readme_is_true() {
     // The built-in configuration with the port that is free here.
     let built_in = ostler::config::BUILT_IN.replace(PORT, &session.port);
     std::fs::write(session.path("built_in.yaml"), built_in).unwrap();
+    session.example("greeter", "docs/examples/greeter");
     session.replaced.push(("cargo run --release", "ostler built_in.yaml"));
     session.shown.push(("serves built_in.yaml", "serves the built-in configuration"));
     session.play(&document("README.md"));
@@ -69,10 +70,7 @@ fn every_word_of_the_author_s_guide_is_true() {
 fn every_word_about_services_is_true() {
     let Some(tools) = Tools::all() else { return };
     let mut session = Session::new(&tools, "ostler", binary().as_ref());
-    let greeter = |file| std::fs::read_to_string(project().join("docs/examples/greeter").join(file)).unwrap();
-    std::fs::write(session.path("greeter.proto"), greeter("greeter.proto")).unwrap();
-    let yaml = format!("listen: 127.0.0.1:{}\n", session.port) + &greeter("ostler.yaml");
-    std::fs::write(session.path("ostler.yaml"), yaml).unwrap();
+    session.example("greeter", ".");
     session.play(&document("docs/services.md"));
 }
 
@@ -226,6 +224,19 @@ impl Session {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Puts the files of an example into a folder, with the port that is free here.
+    fn example(&self, name: &str, folder: &str) {
+        std::fs::create_dir_all(self.path(folder)).unwrap();
+        for entry in std::fs::read_dir(project().join("docs/examples").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            let mut text = std::fs::read_to_string(entry.path()).unwrap();
+            if entry.file_name() == "ostler.yaml" {
+                text.insert_str(0, &format!("listen: 127.0.0.1:{}\n", self.port));
+            }
+            std::fs::write(self.path(folder).join(entry.file_name()), text).unwrap();
+        }
     }
 
     /// A command or a file as it is here.

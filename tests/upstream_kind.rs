@@ -5,6 +5,7 @@ mod behind;
 mod encrypted;
 mod makes;
 mod passes;
+mod recorded;
 mod several;
 mod strange;
 

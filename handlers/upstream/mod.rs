@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! service: a call's way ─ choice ─▶ member: a server, its health, its breaker
-//!            └ retry: what may be sent again, and how often
+//!            ├ retry: what may be sent again, and how often
+//!            └ record: what was answered, written down as rules
 //! ```
 
 mod breaker;
 mod member;
+mod record;
 mod retry;
 mod service;
 mod settings;
@@ -34,8 +36,10 @@ impl Plugin for Upstream {
         let schema = build.schema()?;
         let methods = schema.service(build.service())?;
         let members = member::members(&config, build).await?;
+        let recorder = config.record.as_ref().map(|record| record::recorder(record, build));
+        let recorder = recorder.transpose().map_err(|problem| problem.within("record"))?;
         let health = health(&members, build);
-        let service = Arc::new(Service::new(&config, build.service(), &methods, members));
+        let service = Arc::new(Service::new(&config, build.service(), &methods, members, recorder));
         let send = move |request| service.clone().answer(request);
         Ok(Mount::forwarded(schema, build.service(), send)?.with_health(health))
     }

@@ -12,6 +12,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::member::Member;
+use super::record::{self, Tap};
 use super::retry::{Budget, Verdict, verdict};
 use super::settings::Config;
 use crate::config::units::Period;
@@ -44,6 +45,16 @@ pub(super) struct Service {
     budget: Budget,
     calls: AtomicUsize,
     most_calls: usize,
+    recorder: Option<Recorder>,
+}
+
+/// Who writes calls down, and which: those of these methods.
+#[derive(Debug)]
+struct Recorder {
+    to: Arc<record::Recorder>,
+    /// How many rules there may be.
+    most: usize,
+    methods: FxHashMap<String, MethodDescriptor>,
 }
 
 /// A call's place among those in flight, until it drops.
@@ -56,7 +67,18 @@ impl Drop for Place {
 }
 
 impl Service {
-    pub(super) fn new(config: &Config, name: &str, methods: &ServiceDescriptor, members: Vec<Arc<Member>>) -> Service {
+    pub(super) fn new(
+        config: &Config,
+        name: &str,
+        methods: &ServiceDescriptor,
+        members: Vec<Arc<Member>>,
+        recorder: Option<Arc<record::Recorder>>,
+    ) -> Service {
+        let most = config.record.as_ref().map_or(0, |record| record.calls.get() as usize);
+        let recorder = recorder.map(|to| {
+            let recorded = methods.methods().filter(record::is_recorded);
+            Recorder { to, most, methods: recorded.map(|method| (method.name().to_owned(), method)).collect() }
+        });
         Service {
             name: name.to_owned(),
             members,
@@ -66,6 +88,7 @@ impl Service {
             budget: Budget::new(config.retry.budget.get()),
             calls: AtomicUsize::new(0),
             most_calls: config.calls.get() as usize,
+            recorder,
         }
     }
 
@@ -77,8 +100,26 @@ impl Service {
         if is_one_too_many {
             return overloaded(&service.name).into_http();
         }
+        let (request, tap) = service.tap(request);
         let call = Call::new(request).keeping(place.clone());
-        service.send(call).await.unwrap_or_else(Status::into_http)
+        match (service.send(call).await, tap) {
+            (Ok(answer), Some(tap)) => tap.answer(answer),
+            (Ok(answer), None) => answer,
+            // What no server said is nothing to record.
+            (Err(status), _) => status.into_http(),
+        }
+    }
+
+    /// The same request, and what copies the call where it is to be recorded.
+    fn tap(&self, request: Request) -> (Request, Option<Tap>) {
+        let Some(recorder) = &self.recorder else { return (request, None) };
+        let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let Some(method) = recorder.methods.get(name) else {
+            recorder.to.pass(name);
+            return (request, None);
+        };
+        let (request, tap) = recorder.to.tap(method, recorder.most, request);
+        (request, Some(tap))
     }
 
     async fn send(&self, mut call: Call) -> Result<Response, Status> {

@@ -40,6 +40,9 @@ pub struct Config {
     /// When a server that fails is left alone.
     #[serde(default)]
     pub(super) breaker: Breaker,
+    /// Writes calls down as rules that answer them without the server. Off by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) record: Option<Record>,
 }
 
 /// How https servers are known, and how they know this host.
@@ -82,6 +85,18 @@ pub(super) struct Breaker {
     pub(super) open: Period,
 }
 
+/// Each call that the server ended becomes a rule of the kind `rules`: what was asked, and
+/// what was answered. Methods to which clients stream are left out, and metadata of requests.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// The file, this service's own, in place of the last recording: a method's rules below its name.
+    pub(super) file: PathBuf,
+    /// Rules in it; one more, and the oldest goes. There is one for each request, with its last answer.
+    #[serde(default = "a_thousand_rules")]
+    pub(super) calls: NonZeroU32,
+}
+
 impl Default for Retry {
     fn default() -> Self {
         Retry { attempts: count(3), budget: count(100) }
@@ -108,6 +123,10 @@ fn twenty_seconds() -> Period {
 
 fn a_thousand() -> NonZeroU32 {
     count(1024)
+}
+
+fn a_thousand_rules() -> NonZeroU32 {
+    count(1000)
 }
 
 /// Where a server is.
