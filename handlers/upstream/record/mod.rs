@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use prost_reflect::MethodDescriptor;
+use tokio::sync::oneshot;
 
 use super::settings;
 use crate::config::Problem;
@@ -80,7 +81,14 @@ pub(super) fn recorder(record: &settings::Record, build: &Build) -> Result<Arc<R
         return wrong(format!("the folder of `{shown}` is not there"));
     }
     let key = format!("record {}", path.display());
-    Ok(build.keep(&key, || Recorder::start(path.clone(), Ledger::new(build.service()))))
+    Ok(build.keep(&key, || {
+        let (recorder, written) = Recorder::start(path.clone(), Ledger::new(build.service()));
+        // The host does not end before the last of it is in the file.
+        build.accompany(async {
+            let _ = written.await;
+        });
+        recorder
+    }))
 }
 
 /// Whether calls of a method can be told as rules: those with one request.
@@ -89,13 +97,19 @@ pub(super) fn is_recorded(method: &MethodDescriptor) -> bool {
 }
 
 impl Recorder {
-    fn start(path: PathBuf, ledger: Ledger) -> Recorder {
+    /// A recorder, and what ends when it has written its last.
+    fn start(path: PathBuf, ledger: Ledger) -> (Recorder, oneshot::Receiver<()>) {
+        let (over, written) = oneshot::channel::<()>();
         let (queue, calls) = sync_channel(QUEUED);
         let counts = Arc::<Counts>::default();
         let writer = Writer { path, ledger, counts: counts.clone(), due: None, last: None, fails: false };
-        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || writer.run(&calls));
+        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+            writer.run(&calls);
+            drop(over);
+        });
         let thread = thread.inspect_err(|error| tracing::error!(%error, "nothing is recorded: there is no thread"));
-        Recorder { counts, queue: Some(queue), thread: Mutex::new(thread.ok()), passes: AtomicBool::new(false) }
+        let thread = Mutex::new(thread.ok());
+        (Recorder { counts, queue: Some(queue), thread, passes: AtomicBool::new(false) }, written)
     }
 
     /// Begins to copy a call: returns it as it is to be sent on, and what its
