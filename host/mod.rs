@@ -11,6 +11,8 @@
 //! ```
 
 pub mod cli;
+#[cfg(fuzzing)]
+pub(crate) mod doors;
 mod dynamic;
 pub(crate) mod entrance;
 pub mod forward;
