@@ -1,6 +1,7 @@
 //! The guests: every kind of service this binary brings, one folder each. None
 //! knows another, and none knows the host beyond its plugin seam.
 
+pub mod process;
 pub mod route_guide;
 pub mod rules;
 pub mod upstream;
@@ -9,5 +10,5 @@ use crate::host::Registry;
 
 /// The one list: what `handler:` may name in the standard binary.
 pub fn standard() -> Registry {
-    Registry::default().with(route_guide::RouteGuide).with(rules::Rules).with(upstream::Upstream)
+    Registry::default().with(process::Process).with(route_guide::RouteGuide).with(rules::Rules).with(upstream::Upstream)
 }

@@ -17,6 +17,7 @@ mod dynamic;
 pub(crate) mod entrance;
 pub mod forward;
 mod generation;
+pub mod guard;
 mod health;
 mod keep;
 pub mod listen;
@@ -103,6 +104,15 @@ impl Host {
     pub fn install(&self, generation: Generation) {
         let old = self.current.send_replace(Arc::new(generation));
         generation::retire(old);
+    }
+
+    /// Serves nothing any more, and waits until what was kept from generation to
+    /// generation is put away. Calls in flight keep what they use.
+    pub async fn end(&self) {
+        if let Ok(empty) = Document::built_in().and_then(Generation::empty) {
+            self.install(empty);
+        }
+        self.keep.put_away().await;
     }
 
     /// The generation that calls enter now.

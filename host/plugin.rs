@@ -124,6 +124,13 @@ impl Build {
         }
     }
 
+    /// Runs a task beside what is kept: it outlives the generation, and is to
+    /// end by itself soon after the kept value it belongs to, when it has put
+    /// away what that leaves behind. The host's own end waits for it.
+    pub fn accompany(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.keep.accompany(task);
+    }
+
     /// Runs a task that ends with the generation.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);

@@ -16,6 +16,7 @@ mod frames;
 mod health;
 mod manager;
 mod process;
+mod process_kind;
 mod readme;
 mod reflection;
 mod restart;

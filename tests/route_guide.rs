@@ -260,4 +260,18 @@ async fn a_chat_answers_before_the_next_note_is_sent() {
     }
     drop(sender);
     assert_eq!(replies.message().await.unwrap(), None);
+
+    // As the tutorial has it, a note's answers are those before it at its place.
+    for host in pythons() {
+        let mut client = Client::connect(host.address()).await;
+        let (sender, mut replies) = client.route_chat().await.unwrap();
+        for round in 0..5 {
+            sender.send(note(7, 7, &round.to_string())).await.unwrap();
+            for earlier in 0..round {
+                assert_eq!(replies.message().await.unwrap().unwrap().message, earlier.to_string());
+            }
+        }
+        drop(sender);
+        assert_eq!(replies.message().await.unwrap(), None);
+    }
 }

@@ -159,7 +159,7 @@ fn headers_trailers_and_explanations_are_metadata() {
         "from: 127.0.0.1",
         "data-bin: AAEC",
         "took: 1",
-        "ostler-rule: large: not `request.number > 10`; One[1] answers",
+        "ostler-rule: large: not `request.number > 10`; One[1] answers (hit 1)",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }

@@ -87,7 +87,7 @@ fn its_services_stand_beside_the_standard_ones() {
 fn its_kinds_are_told_as_the_standard_ones_are() {
     let kinds = stdout(&Command::new(hello_host()).arg("kinds").output().unwrap());
     let kinds: Vec<&str> = kinds.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(kinds, ["greeter", "mirror", "route_guide", "upstream"]);
+    assert_eq!(kinds, ["greeter", "mirror", "process", "route_guide", "rules", "upstream"]);
     let greeter = stdout(&Command::new(hello_host()).args(["kinds", "greeter"]).output().unwrap());
     assert!(greeter.contains("greeting: text  [default: Hello]\n      The word of greeting."), "{greeter}");
     let schema = stdout(&Command::new(hello_host()).arg("schema").output().unwrap());

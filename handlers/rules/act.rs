@@ -7,11 +7,11 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use serde_json::Value as Json;
 use tonic::{Code, Status};
 
-use super::expr::{Expression, Failed, Key, Names, Scope, Template, Type, Value};
+use super::expr::{Expression, Failed, Key, Names, Scope, Template, Tree, Type, Value};
 use super::scope::{Event, ITEM, TURN, check};
 use super::settings;
 use super::state::{Act, Change};
-use super::text::{Metadata, Text, Tree, always, of_type};
+use super::text::{Metadata, Text, always, of_type};
 use crate::config::{Problem, Problems, closest};
 
 /// One rule.
@@ -176,9 +176,9 @@ impl Rule {
                 None => None::<Key>,
             };
             let act = match &changing.act {
-                Acting::Set(tree) => Act::Set(tree.work_out(names)?),
-                Acting::Add(tree) => Act::Add(tree.work_out(names)?),
-                Acting::Append(tree) => Act::Append(tree.work_out(names)?),
+                Acting::Set(tree) => Act::Set(tree.evaluate(names)?),
+                Acting::Add(tree) => Act::Add(tree.evaluate(names)?),
+                Acting::Append(tree) => Act::Append(tree.evaluate(names)?),
                 Acting::Remove => Act::Remove,
             };
             Ok(Change { state: changing.state, at, act })
@@ -198,9 +198,9 @@ impl Rule {
             || self.fail.as_ref().is_some_and(|fail| fail.reads(name))
     }
 
-    /// Counts once more that it was what happened.
-    pub(super) fn hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+    /// Counts once more that it was what happened, and says how often that was.
+    pub(super) fn hit(&self) -> u64 {
+        self.hits.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// How often it was.

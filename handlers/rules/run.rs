@@ -180,10 +180,10 @@ impl Run {
             drop(inner);
             drop(names);
             held.change(changes)?;
-            rule.hit();
+            let hits = rule.hit();
             let states = held.values();
             drop(held);
-            explanation.iter_mut().for_each(|words| words.push(format!("{} answers", rule.label)));
+            explanation.iter_mut().for_each(|words| words.push(format!("{} answers (hit {hits})", rule.label)));
             self.explain(explanation);
             self.playing = Some(Playing {
                 event,

@@ -1,11 +1,9 @@
-//! Values that are written out, or worked out: texts, metadata, and trees for
-//! state, any part of which may be an expression.
+//! Texts that are written out, or worked out: a status's words, and metadata.
 
-use serde_json::Value as Json;
 use tonic::Status;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, BinaryMetadataKey, BinaryMetadataValue, MetadataMap};
 
-use super::expr::{Expression, Failed, Fields, Key, Names, Scope, Type, Value};
+use super::expr::{Expression, Failed, Names, Scope, Type, Value};
 use super::settings::Named;
 use crate::config::{Problem, Problems};
 
@@ -151,64 +149,5 @@ fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
             })?;
             Ok(Metadatum::Bytes(key, BinaryMetadataValue::from_bytes(&bytes)))
         }
-    }
-}
-
-/// A value for state: written out, worked out, or some of both.
-#[derive(Debug)]
-pub(super) enum Tree {
-    Literal(Value),
-    Expression(Expression),
-    List(Vec<Tree>),
-    Map(Vec<(Key, Tree)>),
-}
-
-impl Tree {
-    pub(super) fn compile(tree: &Json, scope: &Scope) -> Result<Tree, Problems> {
-        let mut problems = Problems::default();
-        let compiled = match tree {
-            Json::String(text) if expression(text).is_some() => {
-                problems.take(always(text, scope)).map(Tree::Expression)
-            }
-            Json::Array(items) => {
-                let items = items.iter().enumerate();
-                let items = items.filter_map(|(at, item)| {
-                    problems.take(Tree::compile(item, scope).map_err(|found| found.map(|one| one.within(at))))
-                });
-                Some(Tree::List(items.collect()))
-            }
-            Json::Object(entries) => {
-                let entries = entries.iter().filter_map(|(key, value)| {
-                    let compiled = Tree::compile(value, scope);
-                    let compiled = compiled.map_err(|found| found.map(|one| one.within(key.as_str())));
-                    problems.take(compiled).map(|tree| (Key::from(key.as_str()), tree))
-                });
-                Some(Tree::Map(entries.collect()))
-            }
-            scalar => Some(Tree::Literal(Value::from(scalar))),
-        };
-        // What could not be compiled has told why.
-        problems.or(compiled.unwrap_or(Tree::Literal(Value::Null)))
-    }
-
-    pub(super) fn reads(&self, name: &str) -> bool {
-        match self {
-            Tree::Literal(_) => false,
-            Tree::Expression(expression) => expression.reads(name),
-            Tree::List(items) => items.iter().any(|item| item.reads(name)),
-            Tree::Map(entries) => entries.iter().any(|(_, tree)| tree.reads(name)),
-        }
-    }
-
-    pub(super) fn work_out(&self, names: &Names<'_>) -> Result<Value, Failed> {
-        Ok(match self {
-            Tree::Literal(value) => value.clone(),
-            Tree::Expression(expression) => expression.evaluate(names)?,
-            Tree::List(items) => items.iter().map(|item| item.work_out(names)).collect::<Result<Vec<_>, _>>()?.into(),
-            Tree::Map(entries) => {
-                let entries = entries.iter().map(|(key, tree)| Ok((key.clone(), tree.work_out(names)?)));
-                entries.collect::<Result<Fields, Failed>>()?.into()
-            }
-        })
     }
 }

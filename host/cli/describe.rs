@@ -162,26 +162,41 @@ fn about(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().replace('\n', " ")
 }
 
-/// Each setting with its type, default and words.
+/// Each setting with its type, default and words; of several forms, the first.
 fn settings(schema: &Value, depth: usize, text: &mut String) {
     let none = Map::new();
-    let indent = "  ".repeat(depth);
     for (name, property) in schema["properties"].as_object().unwrap_or(&none) {
-        let default = match &property["default"] {
-            Value::Null => String::new(),
-            Value::Object(_) => String::new(),
-            default => format!("  [default: {}]", default.as_str().map_or_else(|| default.to_string(), str::to_owned)),
-        };
-        let _ = writeln!(text, "{indent}{name}: {}{default}", type_of(property));
-        let words = about(property);
-        if !words.is_empty() {
-            let _ = writeln!(text, "{indent}    {words}");
-        }
-        settings(property, depth + 1, text);
-        settings(&property["items"], depth + 1, text);
-        for choice in property["oneOf"].as_array().into_iter().flatten() {
-            settings(choice, depth + 1, text);
-        }
+        setting(name, property, depth, text);
+    }
+    if schema["additionalProperties"].is_object() {
+        setting("NAME", &schema["additionalProperties"], depth, text);
+    }
+    settings_of_first(schema, depth, text);
+}
+
+fn settings_of_first(schema: &Value, depth: usize, text: &mut String) {
+    if let Some(first) = schema["anyOf"].as_array().and_then(|forms| forms.first()) {
+        settings(first, depth, text);
+        settings(&first["items"], depth, text);
+    }
+}
+
+fn setting(name: &str, property: &Value, depth: usize, text: &mut String) {
+    let indent = "  ".repeat(depth);
+    let default = match &property["default"] {
+        Value::Null => String::new(),
+        Value::Object(_) => String::new(),
+        default => format!("  [default: {}]", default.as_str().map_or_else(|| default.to_string(), str::to_owned)),
+    };
+    let _ = writeln!(text, "{indent}{name}: {}{default}", type_of(property));
+    let words = about(property);
+    if !words.is_empty() {
+        let _ = writeln!(text, "{indent}    {words}");
+    }
+    settings(property, depth + 1, text);
+    settings(&property["items"], depth + 1, text);
+    for choice in property["oneOf"].as_array().into_iter().flatten() {
+        settings(choice, depth + 1, text);
     }
 }
 

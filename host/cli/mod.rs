@@ -7,6 +7,7 @@
 
 mod client;
 mod describe;
+mod guard;
 mod logging;
 mod manager;
 mod probe;
@@ -70,6 +71,9 @@ enum Verb {
     Describe(client::Describe),
     /// Call a host's method with JSON, by its reflection: exit 0 if OK, 2 if nothing was called, 3 if the call failed.
     Call(client::Call),
+    /// Stand between a host and a command that it runs. For hosts, not for people.
+    #[command(hide = true)]
+    Guard(guard::Guard),
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +120,7 @@ pub fn main(registry: Registry) -> ExitCode {
             Verb::List(list) => list.run().await,
             Verb::Describe(describe) => describe.run().await,
             Verb::Call(call) => call.run().await,
+            Verb::Guard(guard) => guard.run().await,
         }
     });
     // Whatever still runs was given its time; it does not hold the exit up.

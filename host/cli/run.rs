@@ -22,6 +22,12 @@ const ECHO: Duration = Duration::from_millis(100);
 /// are taken out of rotation by someone else.
 const LAME_DUCK_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
+/// How long processes that behave for services may take to end, beside what
+/// calls have left of the drain.
+const ENDING: Duration = Duration::from_secs(5);
+/// What they have of that when calls took all of it and more.
+const ENDING_AT_LEAST: Duration = Duration::from_secs(2);
+
 /// The signals that matter.
 struct Signals {
     terminate: Signal,
@@ -79,7 +85,7 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
         started = start(registry, file.as_deref(), inherited) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
-    let (host, mut front, succession) = match started {
+    let (host, mut front, succession, lines) = match started {
         Ok(started) => started,
         Err(problems) => {
             let words = problems.draw(&renderer());
@@ -94,7 +100,6 @@ pub(super) async fn run(registry: Registry, file: Option<PathBuf>, inherited: In
     };
     let current = host.current();
     let log = current.document.shape.log.clone();
-    let lines = logging::start(&log);
     announce(&current.document, &front, logging::is_human(&log).then_some(&lines));
     let mut reloader = file.map(|file| Reloader::new(&file, &current.document, current.sources().clone()));
     drop(current);
@@ -164,13 +169,15 @@ async fn start(
     registry: Registry,
     file: Option<&Path>,
     mut inherited: Inherited,
-) -> Result<(Host, Front, Option<Succession>), Problems> {
+) -> Result<(Host, Front, Option<Succession>, Lines), Problems> {
     let host = Host::new(registry)?;
     let document = match file {
         Some(file) => reload::open(file).await,
         None => open(None),
     };
     let document = document.map_err(|failure| failure.problems)?;
+    // What is built may have something to say.
+    let lines = logging::start(&document.shape.log);
     let generation = host.build(document).await.map_err(|failure| failure.problems)?;
     let document = generation.document.clone();
     let shutdown = &document.shape.shutdown;
@@ -202,7 +209,7 @@ async fn start(
         predecessor.relieve();
         front.own(succession.as_ref());
     }
-    Ok((host, front, succession))
+    Ok((host, front, succession, lines))
 }
 
 /// Says what is served and where: in a few lines for people, in one for machines.
@@ -310,10 +317,21 @@ async fn stop(host: &Host, front: Front, mut signals: Signals, manager: &Manager
     };
     tracing::info!(lame_duck = %Period(lame_duck), drain = %shutdown.drain, "stopping");
     manager.stopping(&format!("calls in flight have {} to end", shutdown.drain));
+    let drained = async {
+        let until = tokio::time::Instant::now() + lame_duck + shutdown.drain.0 + ENDING;
+        let whole = front.drain(host, lame_duck, shutdown.drain.0).await;
+        // Processes that behave for services go when no call needs them. What
+        // is still there when this one exits is ended by its guard.
+        let until = until.max(tokio::time::Instant::now() + ENDING_AT_LEAST);
+        let ended = tokio::time::timeout_at(until, host.end()).await.is_ok();
+        (whole, ended)
+    };
     tokio::select! {
-        whole = front.drain(host, lame_duck, shutdown.drain.0) => {
-            if whole {
+        (whole, ended) = drained => {
+            if whole && ended {
                 tracing::info!("stopped");
+            } else if whole {
+                tracing::warn!("stopped while processes were still ending");
             } else {
                 tracing::warn!("stopped with calls cut off: the drain took too long");
             }

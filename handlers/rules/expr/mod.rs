@@ -52,7 +52,7 @@ pub(in crate::handlers::rules) use failed::Failed;
 pub(in crate::handlers::rules) use key::Key;
 pub(in crate::handlers::rules) use names::Names;
 pub(in crate::handlers::rules) use scope::Scope;
-pub(in crate::handlers::rules) use template::Template;
+pub(in crate::handlers::rules) use template::{Template, Tree};
 pub(in crate::handlers::rules) use time::{Duration, Timestamp};
 pub(in crate::handlers::rules) use types::Type;
 pub(in crate::handlers::rules) use value::{Fields, Value};

@@ -9,6 +9,7 @@ use super::super::expression::Expression;
 use super::super::failed::Failed;
 use super::super::key::Key;
 use super::super::map::Map;
+use super::super::names::Names;
 use super::super::run::Frame;
 use super::super::scope::Scope;
 use super::super::seen::Seen;
@@ -17,7 +18,8 @@ use super::compile::expression;
 use crate::config::Problems;
 
 /// A tree whose leaves may be worked out.
-pub(super) enum Tree {
+#[derive(Debug)]
+pub(in crate::handlers::rules) enum Tree {
     Fixed(Value),
     Expression(Box<Expression>),
     List(Vec<Tree>),
@@ -25,7 +27,8 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    pub(super) fn compile(json: &Json, scope: &Scope) -> Result<Tree, Problems> {
+    /// Checks every expression in it; the paths of the problems start at the tree.
+    pub(in crate::handlers::rules) fn compile(json: &Json, scope: &Scope) -> Result<Tree, Problems> {
         let mut problems = Problems::default();
         let tree = match json {
             Json::String(text) if text.starts_with('=') => Tree::Expression(Box::new(expression(text, scope)?)),
@@ -58,6 +61,12 @@ impl Tree {
         }
     }
 
+    /// Works out all of it, on one budget.
+    pub(in crate::handlers::rules) fn evaluate(&self, names: &Names<'_>) -> Result<Value, Failed> {
+        let mut frame = Frame::new(names);
+        self.see(&mut frame)?.keep(&mut frame.steps)
+    }
+
     pub(super) fn see<'a>(&'a self, frame: &mut Frame<'a>) -> Result<Seen<'a>, Failed> {
         frame.steps.one()?;
         match self {
@@ -74,7 +83,8 @@ impl Tree {
         }
     }
 
-    pub(super) fn reads(&self, name: &str) -> bool {
+    /// Whether any of its expressions reads the name.
+    pub(in crate::handlers::rules) fn reads(&self, name: &str) -> bool {
         match self {
             Tree::Fixed(_) => false,
             Tree::Expression(expression) => expression.reads(name),

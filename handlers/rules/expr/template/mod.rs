@@ -20,7 +20,7 @@ use super::run::Frame;
 use super::scope::Scope;
 use crate::config::Problems;
 use due::Due;
-use json::Tree;
+pub(in crate::handlers::rules) use json::Tree;
 
 /// A message whose type is known, with parts that only a call can fill. What
 /// is constant was made when it was checked, and is copied.

@@ -1,0 +1,151 @@
+//! Processes that somebody else starts, before us or after, in any order: one
+//! whose socket is named, or those that leave theirs in a folder.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+
+use super::follow::{Found, Peer, follow};
+use super::schema;
+use super::state::Tell;
+
+/// How often a folder is looked through.
+const LOOK: Duration = Duration::from_millis(250);
+/// More sockets than this, and the rest are not looked at.
+const MOST_SOCKETS: usize = 64;
+
+/// Follows one socket until told to stop.
+pub(super) async fn socket(path: PathBuf, service: String, tell: Tell, stop: CancellationToken) {
+    let (found, mut seen) = watch::channel(Found::Nobody("nobody listens there".to_owned()));
+    let passing_on = async {
+        while seen.changed().await.is_ok() {
+            let now = seen.borrow_and_update().clone();
+            match now {
+                Found::Nobody(why) => tell.down(&format!("nobody answers on its socket: {why}")),
+                Found::Somebody { peer, status, .. } => tell.up(vec![peer], status),
+            }
+        }
+    };
+    tokio::select! {
+        () = follow(path, service, found) => {}
+        () = passing_on => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// How long a build waits for what is there already.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// What one socket of a folder is good for.
+#[derive(Clone)]
+enum Use {
+    /// Not known yet.
+    Unknown,
+    Nothing,
+    Calls(Peer, ServingStatus),
+}
+
+/// One socket of a folder; its task ends with it.
+struct Followed {
+    good_for: watch::Receiver<Use>,
+    task: AbortHandle,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Follows what is in a folder until told to stop.
+pub(super) async fn folder(path: PathBuf, service: String, tell: Tell, stop: CancellationToken) {
+    let mut followed: BTreeMap<PathBuf, Followed> = BTreeMap::new();
+    let poke = Arc::new(Notify::new());
+    let began = Instant::now();
+    let told = |followed: &_| told(followed, &tell, began.elapsed() < FIRST_LOOK);
+    loop {
+        let there = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || sockets(&path)
+        });
+        let there = there.await.unwrap_or_default();
+        followed.retain(|socket, _| there.contains(socket));
+        for socket in there.into_iter().take(MOST_SOCKETS) {
+            followed.entry(socket.clone()).or_insert_with(|| {
+                let (good_for, seen) = watch::channel(Use::Unknown);
+                let task = tokio::spawn(judge(socket, service.clone(), good_for, poke.clone()));
+                Followed { good_for: seen, task: task.abort_handle() }
+            });
+        }
+        told(&followed);
+        let look = sleep(LOOK);
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                () = &mut look => break,
+                () = poke.notified() => told(&followed),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Calls go to all that serve; if none does, to those that say they do not. As
+/// long as it is `early`, what is not known yet is waited for.
+fn told(followed: &BTreeMap<PathBuf, Followed>, tell: &Tell, early: bool) {
+    let mut uses = Vec::new();
+    for one in followed.values() {
+        match &*one.good_for.borrow() {
+            Use::Unknown if early => return,
+            Use::Unknown | Use::Nothing => {}
+            Use::Calls(peer, status) => uses.push((peer.clone(), *status)),
+        }
+    }
+    let serving = |status: &ServingStatus| *status == ServingStatus::Serving;
+    let any = uses.iter().any(|(_, status)| serving(status));
+    let peers = uses.iter().filter(|(_, status)| !any || serving(status)).map(|(peer, _)| peer.clone()).collect();
+    match uses.first() {
+        None => tell.down("no socket in its folder has it"),
+        Some((_, first)) => tell.up(peers, if any { ServingStatus::Serving } else { *first }),
+    }
+}
+
+/// Finds out for as long as it may whether a socket has the service: its
+/// health knows it by name, or else its reflection lists it.
+async fn judge(socket: PathBuf, service: String, good_for: watch::Sender<Use>, poke: Arc<Notify>) {
+    let (tell, mut found) = watch::channel(Found::Nobody("nobody listens there".to_owned()));
+    let judging = async {
+        while found.changed().await.is_ok() {
+            let now = found.borrow_and_update().clone();
+            let good = match now {
+                Found::Somebody { peer, status, own } if own || schema::lists(&peer.link, &service).await => {
+                    Use::Calls(peer, status)
+                }
+                Found::Nobody(_) | Found::Somebody { .. } => Use::Nothing,
+            };
+            good_for.send_replace(good);
+            poke.notify_one();
+        }
+    };
+    tokio::select! {
+        () = follow(socket, service.clone(), tell) => {}
+        () = judging => {}
+    }
+}
+
+/// The sockets in a folder, in the order of their names; none where it is not there yet.
+fn sockets(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let socket = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let mut sockets: Vec<_> = entries.map(|entry| entry.path()).filter(socket).collect();
+    sockets.sort();
+    sockets
+}
