@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-pub use dynamic::{Conversation, Dynamic, Messages, Reply};
+pub use dynamic::{Conversation, Dynamic, Messages, Reply, Requests};
 use entrance::Entrance;
 pub use generation::Generation;
 pub use mount::{Mount, Request, Response};
