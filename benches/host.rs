@@ -30,13 +30,22 @@ const ONE_BY_ONE: (usize, usize) = (32, 1);
 const PATH: &str = "/routeguide.RouteGuide/GetFeature";
 /// The point 7, 7.
 const POINT: &[u8] = &[0x08, 7, 0x10, 7];
+/// That of the database's first feature but one: 1,000,003 and -700,001.
+const FEATURE: &[u8] = &[0x08, 0xc3, 0x84, 0x3d, 0x10, 0x9f, 0xa3, 0xd5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
 
 fn main() -> ExitCode {
     if let Some(code) = servers::serving() {
         return code;
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    for (name, part) in [("layers", layers as fn()), ("cores", cores), ("overload", overload), ("upstream", upstream)] {
+    let parts = [
+        ("layers", layers as fn()),
+        ("cores", cores),
+        ("overload", overload),
+        ("upstream", upstream),
+        ("kinds", kinds),
+    ];
+    for (name, part) in parts {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
             part();
         }
@@ -59,24 +68,24 @@ struct Figures {
     evenness: f64,
 }
 
-async fn connected(server: &Server, count: usize) -> Vec<Load> {
+async fn connected(server: &Server, count: usize, message: &[u8]) -> Vec<Load> {
     let mut loads = Vec::new();
     for _ in 0..count {
-        loads.push(Load::connect(&server.address, PATH, POINT).await);
+        loads.push(Load::connect(&server.address, PATH, message).await);
     }
     loads
 }
 
 /// So many threads of this process load a server, each with its share of the connections.
 fn measure(kind: Kind, cores: Option<&str>, (connections, streams): (usize, usize), threads: usize) -> Figures {
-    measure_server(&Server::start(kind, cores), (connections, streams), threads)
+    measure_server(&Server::start(kind, cores), POINT, (connections, streams), threads)
 }
 
-fn measure_server(server: &Server, (connections, streams): (usize, usize), threads: usize) -> Figures {
+fn measure_server(server: &Server, message: &[u8], (connections, streams): (usize, usize), threads: usize) -> Figures {
     let ready = Barrier::new(threads + 1);
     let load = || {
         runtime().block_on(async {
-            let mut loads = connected(server, connections / threads).await;
+            let mut loads = connected(server, connections / threads, message).await;
             closed(&mut loads, streams, SPAN / 4).await;
             ready.wait();
             closed(&mut loads, streams, SPAN).await
@@ -136,13 +145,46 @@ fn upstream() {
         let (mut theirs, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let front = |kind| Server::start_before(&behind.address, kind, Some("0"));
-            let relay = measure_server(&front(Kind::Relay), shape, 1).ns_a_call;
-            let upstream = measure_server(&front(Kind::Upstream), shape, 1).ns_a_call;
+            let relay = measure_server(&front(Kind::Relay), POINT, shape, 1).ns_a_call;
+            let upstream = measure_server(&front(Kind::Upstream), POINT, shape, 1).ns_a_call;
             theirs.push(relay);
             ours.push(upstream);
             ratios.push(upstream / relay);
         }
         println!("{name:34}{:>10.0}{:>10.0}{:>8.3}", median(theirs), median(ours), median(ratios));
+    }
+    keep_to("0,1");
+}
+
+/// What each kind of handler costs for one GetFeature, against what it is to be held to.
+fn kinds() {
+    println!("kinds: CPU of the first server, ns a call, on one core; medians of {ROUNDS} rounds");
+    println!("{:34}{:>12}{:>10}{:>10}  of", "", "", "ns", "ratio");
+    keep_to("1");
+    let behind = Server::start(Kind::Ostler, Some("1"));
+    let process = servers::has("process").then_some(("process", Kind::Process, 2));
+    let kinds = [
+        ("typed", Kind::Ostler, 0),
+        ("rules", Kind::Rules, 0),
+        ("relay", Kind::Relay, 2),
+        ("upstream", Kind::Upstream, 2),
+        ("tonic proxy", Kind::Proxy, 2),
+    ];
+    let kinds: Vec<_> = kinds.into_iter().chain(process).collect();
+    for (name, shape) in [("4 connections x 32", MULTIPLEXED), ("32 connections x 1", ONE_BY_ONE)] {
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let one = |kind| {
+                let server = Server::start_before(&behind.address, kind, Some("0"));
+                measure_server(&server, FEATURE, shape, 1).ns_a_call
+            };
+            rounds.push(kinds.iter().map(|(_, kind, _)| one(*kind)).collect::<Vec<_>>());
+        }
+        for (at, (kind, _, base)) in kinds.iter().enumerate() {
+            let ns = median(rounds.iter().map(|round| round[at]).collect());
+            let ratio = median(rounds.iter().map(|round| round[at] / round[*base]).collect());
+            println!("{name:34}{kind:>12}{ns:>10.0}{ratio:>10.3}  {}", kinds[*base].0);
+        }
     }
     keep_to("0,1");
 }
@@ -188,11 +230,11 @@ fn overload() {
         let server = Server::start(Kind::Hosted { waits_ms, works_us, calls }, Some("0"));
         let (peak, told) = runtime().block_on(async {
             // As many as there are places: nothing is refused, and none is empty.
-            let mut few = connected(&server, 8).await;
+            let mut few = connected(&server, 8, POINT).await;
             let since = Instant::now();
             let peak = closed(&mut few, calls as usize / 8, SPAN).await as f64 / since.elapsed().as_secs_f64();
             drop(few);
-            (peak, open(connected(&server, 64).await, peak * 5.0, SPAN * 2).await)
+            (peak, open(connected(&server, 64, POINT).await, peak * 5.0, SPAN * 2).await)
         });
         println!(
             "{name:24}{:>10.0}{:>12.0}{:>12.3}{:>10.0}{:>12.2}{:>12.2}",

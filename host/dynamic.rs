@@ -8,9 +8,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BufMut as _};
-use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::{Stream, StreamExt as _};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
@@ -21,6 +22,7 @@ use tonic::{Status, Streaming};
 
 use super::mount::{Request, Route, Work};
 use super::peer::Peer;
+use super::unary;
 
 /// The answers of one call, in order. An error ends the call with its status;
 /// one whose code is OK ends it well, and its metadata are the call's trailers.
@@ -35,7 +37,43 @@ pub struct Conversation {
     /// The call's metadata.
     pub metadata: MetadataMap,
     /// The requests; one where the client does not stream.
-    pub requests: Streaming<DynamicMessage>,
+    pub requests: Requests,
+}
+
+/// The requests of a call as they come.
+pub struct Requests(Source);
+
+enum Source {
+    /// The only one, which has come.
+    One(Option<DynamicMessage>),
+    Stream(Streaming<DynamicMessage>),
+}
+
+impl Requests {
+    /// The next; `None` when the client has sent its last.
+    pub async fn message(&mut self) -> Result<Option<DynamicMessage>, Status> {
+        match &mut self.0 {
+            Source::One(one) => Ok(one.take()),
+            Source::Stream(stream) => stream.message().await,
+        }
+    }
+}
+
+impl Stream for Requests {
+    type Item = Result<DynamicMessage, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.0 {
+            Source::One(one) => Poll::Ready(one.take().map(Ok)),
+            Source::Stream(stream) => stream.poll_next_unpin(context),
+        }
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
 }
 
 /// By the method's name: a descriptor of a type that holds itself has no end.
@@ -90,6 +128,9 @@ impl<D: Dynamic> Route for Behaved<D> {
         Box::pin(async move {
             // The entrance lets only methods of the descriptor pass.
             let Some(method) = method else { return Status::unimplemented("unknown method").into_http() };
+            if !method.is_client_streaming() && !method.is_server_streaming() && !unary::is_encoded(&request) {
+                return one_for_one(method, behaviour, request).await.unwrap_or_else(Status::into_http);
+            }
             let mut grpc = Grpc::new(DynamicCodec(method.input()));
             let mut accepted = EnabledCompressionEncodings::default();
             accepted.enable(CompressionEncoding::Gzip);
@@ -97,6 +138,29 @@ impl<D: Dynamic> Route for Behaved<D> {
             grpc.streaming(OneCall { method, behaviour }, request).await
         })
     }
+}
+
+/// One message in, one message out: what tonic's codec takes for streams is
+/// more than most of such calls cost.
+async fn one_for_one<D: Dynamic>(
+    method: MethodDescriptor,
+    behaviour: Arc<D>,
+    request: Request,
+) -> Result<super::mount::Response, Status> {
+    let (mut head, body) = request.into_parts();
+    let (message, trailers) = unary::read(body, |bytes| decoded(method.input(), bytes)).await?;
+    head.headers.extend(trailers.unwrap_or_default());
+    let peer = head.extensions.remove().unwrap_or_default();
+    let metadata = MetadataMap::from_headers(head.headers);
+    let requests = Requests(Source::One(Some(message)));
+    let Reply { metadata, messages } = behaviour.call(Conversation { method, peer, metadata, requests }).await?;
+    let mut messages = exactly_one(messages);
+    let (message, status) = match messages.next().await {
+        Some(Ok(message)) => (Some(message.encode_to_vec()), messages.next().await.and_then(Result::err)),
+        Some(Err(status)) => (None, Some(status)),
+        None => (None, None),
+    };
+    Ok(unary::ended(metadata, message.as_deref(), status))
 }
 
 struct OneCall<D> {
@@ -113,30 +177,53 @@ impl<D: Dynamic> StreamingService<DynamicMessage> for OneCall<D> {
         let (metadata, mut extensions, requests) = request.into_parts();
         let peer = extensions.remove().unwrap_or_default();
         let streams = self.method.is_server_streaming();
-        let reply = self.behaviour.clone().call(Conversation { method: self.method.clone(), peer, metadata, requests });
+        let reply = self.behaviour.clone().call(Conversation {
+            method: self.method.clone(),
+            peer,
+            metadata,
+            requests: Requests(Source::Stream(requests)),
+        });
         Box::pin(async move {
             let Reply { metadata, messages } = reply.await?;
-            let messages = if streams { messages } else { exactly_one(messages) };
+            let messages = if streams { messages } else { Box::pin(exactly_one(messages)) };
             Ok(tonic::Response::from_parts(metadata, messages, http::Extensions::default()))
         })
     }
 }
 
 /// The first answer and how it ends, or a status that says there was none.
-fn exactly_one(messages: Messages) -> Messages {
-    Box::pin(stream::unfold((messages, 0), |(mut messages, given)| async move {
-        let next = match given {
-            0 => match messages.next().await {
+struct ExactlyOne {
+    messages: Messages,
+    given: u8,
+}
+
+fn exactly_one(messages: Messages) -> ExactlyOne {
+    ExactlyOne { messages, given: 0 }
+}
+
+impl Stream for ExactlyOne {
+    type Item = Result<DynamicMessage, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = match self.given {
+            0 => match ready!(self.messages.as_mut().poll_next(context)) {
                 Some(Err(status)) if status.code() == tonic::Code::Ok => None,
                 answer => answer,
             }
             .unwrap_or_else(|| Err(Status::internal("the service gave no answer"))),
             // More than one is more than there may be; a status is its end.
-            1 => messages.next().now_or_never()??,
-            _ => return None,
+            1 => match self.messages.as_mut().poll_next(context) {
+                Poll::Ready(Some(next)) => next,
+                _ => {
+                    self.given = 2;
+                    return Poll::Ready(None);
+                }
+            },
+            _ => return Poll::Ready(None),
         };
-        Some((next, (messages, given + 1)))
-    }))
+        self.given += 1;
+        Poll::Ready(Some(next))
+    }
 }
 
 /// Codes messages by descriptor: any of them out, those of one type in.
@@ -179,8 +266,10 @@ impl Decoder for DynamicDecoder {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
         let bytes = from.copy_to_bytes(from.remaining());
-        DynamicMessage::decode(self.0.clone(), bytes)
-            .map(Some)
-            .map_err(|error| Status::internal(format!("the message cannot be decoded: {error}")))
+        decoded(self.0.clone(), bytes).map(Some).map_err(Status::internal)
     }
+}
+
+fn decoded(of: MessageDescriptor, bytes: Bytes) -> Result<DynamicMessage, String> {
+    DynamicMessage::decode(of, bytes).map_err(|error| format!("the message cannot be decoded: {error}"))
 }

@@ -13,6 +13,8 @@
 mod assemble;
 mod build;
 pub mod cli;
+#[cfg(fuzzing)]
+pub(crate) mod doors;
 mod dynamic;
 pub(crate) mod entrance;
 pub mod forward;
@@ -36,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-pub use dynamic::{Conversation, Dynamic, Messages, Reply};
+pub use dynamic::{Conversation, Dynamic, Messages, Reply, Requests};
 use entrance::Entrance;
 pub use generation::Generation;
 pub use mount::{Mount, Request, Response};

@@ -57,7 +57,8 @@ where
         let answer = self.answer.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            match read(body).await {
+            let read = read(body, |bytes| M::decode(&bytes[..]).map_err(|error| error.to_string()));
+            match read.await {
                 Ok((message, trailers)) => {
                     let mut headers = head.headers;
                     headers.extend(trailers.unwrap_or_default());
@@ -70,8 +71,16 @@ where
     }
 }
 
+/// Whether a call's message may be compressed, and so is not for here.
+pub(super) fn is_encoded(request: &mount::Request) -> bool {
+    request.headers().contains_key(ENCODING)
+}
+
 /// The one message of a body, which the entrance has seen to, and what follows it.
-async fn read<M: Message + Default>(mut body: Body) -> Result<(M, Option<HeaderMap>), Status> {
+pub(super) async fn read<M>(
+    mut body: Body,
+    decode: impl FnOnce(Bytes) -> Result<M, String>,
+) -> Result<(M, Option<HeaderMap>), Status> {
     // Nearly always all of it is in one frame, and lies there until it is read.
     let mut first = Bytes::new();
     let mut pieces = Vec::new();
@@ -88,13 +97,24 @@ async fn read<M: Message + Default>(mut body: Body) -> Result<(M, Option<HeaderM
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    let whole = if pieces.is_empty() { &first[..] } else { &pieces };
+    let mut whole = if pieces.is_empty() { first } else { Bytes::from(pieces) };
     if whole.first() == Some(&1) {
         return Err(Status::internal("a message is compressed, and nothing says how"));
     }
-    let message = whole.get(PREFIX_BYTES..).unwrap_or_default();
-    let message = M::decode(message).map_err(|error| Status::internal(error.to_string()))?;
-    Ok((message, trailers))
+    let message = whole.split_off(PREFIX_BYTES.min(whole.len()));
+    Ok((decode(message).map_err(Status::internal)?, trailers))
+}
+
+/// A message as it goes out.
+fn put(message: &[u8], to: &mut BytesMut) {
+    to.put_u8(0);
+    put_length(message.len(), to);
+    to.extend_from_slice(message);
+}
+
+fn put_length(length: usize, to: &mut BytesMut) {
+    // What is longer than a length can say is longer than any answer may be.
+    to.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
 /// An answer of one message.
@@ -103,10 +123,36 @@ fn framed<R: Message>(response: Response<R>) -> mount::Response {
     let length = message.encoded_len();
     let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + length);
     bytes.put_u8(0);
-    // What is longer than a length can say is longer than any answer may be.
-    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    put_length(length, &mut bytes);
     message.encode_raw(&mut bytes);
-    let mut answer = mount::Response::new(Body::new(One::Message(bytes.freeze())));
+    let mut answer = whole(metadata, One::Message(bytes.freeze(), None));
+    *answer.extensions_mut() = extensions;
+    answer
+}
+
+/// An answer of a message's bytes, if there is one, that ends with a status.
+pub(super) fn ended(metadata: MetadataMap, message: Option<&[u8]>, status: Option<Status>) -> mount::Response {
+    let trailers = status.map(|status| {
+        let mut trailers = HeaderMap::new();
+        match status.add_header(&mut trailers) {
+            Ok(()) => Box::new(trailers),
+            // Metadata that no header can hold.
+            Err(status) => Box::new(HeaderMap::from_iter([(STATUS, HeaderValue::from(i32::from(status.code())))])),
+        }
+    });
+    let body = match message {
+        Some(message) => {
+            let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+            put(message, &mut bytes);
+            One::Message(bytes.freeze(), trailers)
+        }
+        None => One::Trailers(trailers),
+    };
+    whole(metadata, body)
+}
+
+fn whole(metadata: MetadataMap, body: One) -> mount::Response {
+    let mut answer = mount::Response::new(Body::new(body));
     *answer.headers_mut() = metadata.into_headers();
     if !answer.headers().is_empty() {
         for name in RESERVED {
@@ -114,14 +160,13 @@ fn framed<R: Message>(response: Response<R>) -> mount::Response {
         }
     }
     answer.headers_mut().insert(CONTENT_TYPE, GRPC);
-    *answer.extensions_mut() = extensions;
     answer
 }
 
-/// A body of one message and the status OK.
+/// A body of one message and a status; OK, where nothing else is said.
 enum One {
-    Message(Bytes),
-    Trailers,
+    Message(Bytes, Option<Box<HeaderMap>>),
+    Trailers(Option<Box<HeaderMap>>),
     Over,
 }
 
@@ -131,9 +176,10 @@ impl http_body::Body for One {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let (frame, rest) = match std::mem::replace(&mut *self, One::Over) {
-            One::Message(bytes) => (Frame::data(bytes), One::Trailers),
-            One::Trailers => {
-                (Frame::trailers(HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))])), One::Over)
+            One::Message(bytes, trailers) => (Frame::data(bytes), One::Trailers(trailers)),
+            One::Trailers(trailers) => {
+                let ok = || HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
+                (Frame::trailers(trailers.map_or_else(ok, |trailers| *trailers)), One::Over)
             }
             One::Over => return Poll::Ready(None),
         };

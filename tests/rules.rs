@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::examples::{answers, refusal};
 use crate::support::client::{Client, point};
 use crate::support::tools::run_with;
+use crate::support::wire::{Outcome, call, exchange, framed};
 use crate::support::{Ostler, Starter, binary, start, stdout};
 
 const PLAY: &str = r#"syntax = "proto3";
@@ -163,6 +164,42 @@ fn headers_trailers_and_explanations_are_metadata() {
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }
+}
+
+/// One message for one goes a way of its own, and compressed ones go that of streams.
+#[tokio::test]
+async fn a_unary_answer_is_the_same_whichever_way_its_request_was_read() {
+    let host = play(
+        "        One:\n          - when: request.number == 1\n            fail: { code: ABORTED, message: no, \
+         details: [{ '@type': google.rpc.ErrorInfo, reason: x }] }\n            trailers: { took: long }\n          \
+         - when: request.number == 2\n            delay: 1ms\n          \
+         - reply: { text: '=metadata[\"who\"]' }\n            headers: { seen: 'yes', data-bin: AAEC }\n            \
+         trailers: { took: '=string(number)' }\n",
+    );
+    let mut told = Vec::new();
+    for message in [&b""[..], &[0x10, 1], &[0x10, 2], &[0x10, 3, 0x0a, 1, b'x'], &[0xff]] {
+        let request = || call("GetFeature").uri("http://ostler/play.Play/One").header("who", "me");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, message).unwrap();
+        let gzipped = framed(1, &gzip.finish().unwrap());
+        let streamed = exchange(host.address(), request().header("grpc-encoding", "gzip"), &[gzipped], true).await;
+        // In one piece, and byte by byte.
+        let whole = framed(0, message);
+        let bytes: Vec<_> = (0..whole.len()).map(|at| whole.slice(at..=at)).collect();
+        for pieces in [vec![whole], bytes] {
+            let direct = exchange(host.address(), request(), &pieces, true).await;
+            let of = |outcome: &Outcome| {
+                let mut metadata = outcome.headers.clone();
+                metadata.extend(outcome.trailers.clone());
+                let named = |name: &str| metadata.get(name).cloned();
+                let names = ["grpc-status", "grpc-message", "grpc-status-details-bin", "seen", "data-bin", "took"];
+                (outcome.http, outcome.body.clone(), names.map(named))
+            };
+            assert_eq!(of(&direct), of(&streamed), "{message:?}");
+        }
+        told.push(streamed.status());
+    }
+    assert_eq!(told, [Some(0), Some(10), Some(13), Some(0), Some(13)]);
 }
 
 #[test]

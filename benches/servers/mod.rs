@@ -1,6 +1,7 @@
 //! The servers that are compared, each in a process of its own so that the
 //! kernel counts what it costs.
 
+mod proxy;
 mod relay;
 mod tutorial;
 
@@ -8,11 +9,13 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use futures_util::{Stream, stream};
 use ostler::host::{BoxError, Build, Mount, Plugin, Registry};
 use ostler::proto::routeguide::Point;
 use ostler::proto::routeguide::route_guide_server::RouteGuideServer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream};
 use tutorial::Tutorial;
 
 /// Which one.
@@ -29,8 +32,14 @@ pub enum Kind {
     Ostler,
     /// A relay written by hand, one thread, before another server.
     Relay,
+    /// A proxy written with tonic, one thread, before another server.
+    Proxy,
     /// This host, before another server.
     Upstream,
+    /// This host, before a server that it starts itself on the second core.
+    Process,
+    /// This host, with rules that answer as its own RouteGuide does.
+    Rules,
 }
 
 impl Kind {
@@ -80,11 +89,23 @@ pub fn serving() -> Option<ExitCode> {
     match std::env::var(SERVE).as_deref() {
         Ok("tonic") => tutorial::serve(tokio::runtime::Builder::new_multi_thread()),
         Ok("relay") => relay::serve(&std::env::args().nth(1).unwrap_or_default()),
+        Ok("proxy") => proxy::serve(&std::env::args().nth(1).unwrap_or_default()),
         Ok("tonic one thread") => tutorial::serve(tokio::runtime::Builder::new_current_thread()),
         Ok(_) => return Some(ostler::host::cli::main(Registry::default().with(Guest))),
         Err(_) => return None,
     }
     Some(ExitCode::SUCCESS)
+}
+
+/// A listener's connections as tonic takes them.
+fn accepted(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    stream::unfold(listener, |listener| async {
+        let stream = listener.accept().await.map(|(stream, _)| stream);
+        if let Ok(stream) = &stream {
+            let _ = stream.set_nodelay(true);
+        }
+        Some((stream, listener))
+    })
 }
 
 /// A running server.
@@ -104,9 +125,7 @@ impl Server {
     pub fn start_before(behind: &str, kind: Kind, cores: Option<&str>) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         let binary = match kind {
-            Kind::Ostler | Kind::Upstream => {
-                std::env::var("OSTLER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ostler").to_owned())
-            }
+            Kind::Ostler | Kind::Upstream | Kind::Process | Kind::Rules => ostler(),
             _ => std::env::current_exe().expect("the benchmark's own path").display().to_string(),
         };
         let mut command = match cores {
@@ -119,7 +138,11 @@ impl Server {
         let configured = |limits: &str, handler: &str| {
             std::fs::write(folder.path().join("db.json"), database()).expect("written");
             std::fs::write(folder.path().join("schema.binpb"), ostler::proto::DESCRIPTORS).expect("written");
-            let schema = if behind.is_empty() { "" } else { "schema: schema.binpb, " };
+            let schema = if handler.contains("route_guide") || handler.contains("tutorial") {
+                ""
+            } else {
+                "schema: schema.binpb, "
+            };
             let service = format!("routeguide.RouteGuide: {{ {schema}handler: {handler} }}");
             let yaml = format!("listen: 127.0.0.1:0\nlimits: {limits}\nservices: {{ {service} }}\n");
             let file = folder.path().join("ostler.yaml");
@@ -134,8 +157,25 @@ impl Server {
                 command.env(SERVE, "host").arg("run").arg(configured(&format!("{{ calls: {calls} }}"), &handler))
             }
             Kind::Relay => command.env(SERVE, "relay").arg(behind),
+            Kind::Proxy => command.env(SERVE, "proxy").arg(behind),
             Kind::Upstream => {
                 let handler = format!("{{ upstream: {{ to: ['http://{behind}'] }} }}");
+                command.arg("run").arg(configured("{}", &handler))
+            }
+            Kind::Process => {
+                let handler = "{ route_guide: { profile: tonic, features: { file: db.json } } }";
+                let child = format!(
+                    "listen: '${{OSTLER_LISTEN}}'\nservices: {{ routeguide.RouteGuide: {{ handler: {handler} }} }}\n"
+                );
+                std::fs::write(folder.path().join("child.yaml"), child).expect("written");
+                let handler =
+                    format!("{{ process: {{ command: [taskset, -c, '1', '{}', run, child.yaml] }} }}", ostler());
+                command.arg("run").arg(configured("{}", &handler))
+            }
+            Kind::Rules => {
+                let never = "{ when: request.latitude > 900000000, fail: { code: OUT_OF_RANGE } }";
+                let reply = "{ reply: { name: 'A place with a name, 1', location: '=request' } }";
+                let handler = format!("{{ rules: {{ GetFeature: [{never}, {reply}] }} }}");
                 command.arg("run").arg(configured("{}", &handler))
             }
             Kind::Ostler => {
@@ -144,10 +184,13 @@ impl Server {
             }
         };
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a first line");
-        let at = line.find("127.0.0.1:").unwrap_or_else(|| panic!("an address in {line:?}"));
-        let address = line[at..].split(['"', ' ', '\n']).next().unwrap_or_default().to_owned();
+        // A command that it starts may be told of first.
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let address = |line: String| {
+            let at = line.find("127.0.0.1:")?;
+            line[at..].split(['"', ' ', '\n']).next().map(str::to_owned)
+        };
+        let address = { lines }.find_map(address).expect("an address");
         Server { child, address, _folder: folder }
     }
 
@@ -169,6 +212,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The binary that is measured.
+fn ostler() -> String {
+    std::env::var("OSTLER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ostler").to_owned())
+}
+
+/// Whether that binary has a kind of handler.
+pub fn has(kind: &str) -> bool {
+    let told = Command::new(ostler()).args(["kinds", kind]).output().expect("the binary runs");
+    told.status.success()
 }
 
 fn database() -> String {

@@ -121,17 +121,10 @@ pub(super) fn serve(mut runtime: tokio::runtime::Builder) {
     runtime.enable_all().build().expect("a runtime").block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         eprintln!("{}", listener.local_addr().expect("an address"));
-        let connections = stream::unfold(listener, |listener| async {
-            let stream = listener.accept().await.map(|(stream, _)| stream);
-            if let Ok(stream) = &stream {
-                let _ = stream.set_nodelay(true);
-            }
-            Some((stream, listener))
-        });
         let service = RouteGuideServer::new(Tutorial::new(Cost::default()));
         tonic::transport::Server::builder()
             .add_service(service)
-            .serve_with_incoming(connections)
+            .serve_with_incoming(super::accepted(listener))
             .await
             .expect("served");
     });

@@ -10,6 +10,8 @@
 //! ```
 
 mod act;
+#[cfg(fuzzing)]
+pub(crate) mod doors;
 mod expr;
 mod named;
 mod program;

@@ -10,14 +10,14 @@ use std::time::Instant;
 use futures_util::{StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::act::{Rule, bind};
 use super::expr::{Duration, Failed, Fields, Key, Names, Timestamp, Value};
 use super::program::Program;
 use super::scope::{ELAPSED, Event, ITEM, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST, TURN};
 use super::state::Own;
-use crate::host::{Conversation, Messages, Peer, Reply};
+use crate::host::{Conversation, Messages, Peer, Reply, Requests};
 
 /// The trailer that tells which rules answered, where that is asked for.
 const EXPLAINED: &str = "ostler-rule";
@@ -100,7 +100,7 @@ struct Run {
     method: MethodDescriptor,
     facts: Facts,
     own: Own,
-    requests: Streaming<DynamicMessage>,
+    requests: Requests,
     /// Messages that have come.
     number: i64,
     stage: Stage,

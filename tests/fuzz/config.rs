@@ -10,6 +10,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use ostler::config::{Document, Problems};
+use ostler::host::Plan;
 use serde_json::{Map, Value, json};
 
 /// What a variable holds, of no letters that messages are made of.
@@ -27,9 +28,20 @@ fn effective(text: &str) -> Result<Value, Problems> {
     // Relative paths lead nowhere.
     let document = Document::parse("ostler.yaml", text, Path::new("/nonexistent"), &env)?;
     let plans = ostler::handlers::standard().plan(&document)?;
-    let service = |plan: ostler::host::Plan| {
-        let handler = Map::from_iter([(plan.entry.kind, plan.effective)]);
-        (plan.entry.name, json!({ "handler": handler }))
+    let handler = |plan: Plan| json!({ plan.entry.kind: plan.effective });
+    let service = |mut plan: Plan| {
+        let methods = std::mem::take(&mut plan.methods).into_iter();
+        let methods: Map<_, _> =
+            methods.map(|plan| (plan.entry.method.clone().unwrap_or_default(), handler(plan))).collect();
+        let (name, schema) = (plan.entry.name.clone(), plan.entry.schema.clone());
+        let mut service = json!({ "handler": handler(plan) });
+        if let Some(schema) = schema {
+            service["schema"] = json!(schema);
+        }
+        if !methods.is_empty() {
+            service["methods"] = methods.into();
+        }
+        (name, service)
     };
     let services: Map<String, Value> = plans.into_iter().map(service).collect();
     let mut settings = serde_json::to_value(&document.shape).expect("settings are values");

@@ -2,17 +2,21 @@
 //! They are part of ostler itself, and only where `--cfg fuzzing` is set.
 
 use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind};
 
-use crate::config::{Problem, Problems};
+use crate::config::{Document, Problem, Problems};
 use crate::handlers::route_guide::features::json;
-use crate::host::Schema;
+use crate::handlers::rules::doors as rules;
+use crate::host::doors as host;
 use crate::host::entrance::framing::{Cardinality, Framing};
 use crate::host::entrance::guard;
 use crate::host::listen::meter;
+use crate::host::{Plan, Plugin, Registry, Schema};
 
 /// Service and method of a path, if it is one a call may have.
 pub fn canonical(path: &str) -> Option<(&str, &str)> {
@@ -90,4 +94,69 @@ pub fn descriptors(set: &[u8]) -> Result<usize, Problem> {
         service.methods().for_each(|method| drop((method.input(), method.output())));
     }
     Ok(fields)
+}
+
+/// What expressions and rules are over: the fuzz targets' own schema, and those of examples.
+#[allow(clippy::expect_used, reason = "nothing can be searched without it")]
+fn schema() -> Arc<Schema> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["tests/fuzz/schema", "docs/examples/ticker", "proto/routeguide"].map(|folder| base.join(folder));
+    let files = ["kinds.proto", "greeter.proto", "ticker.proto", "route_guide.proto"];
+    host::schema(&folders.each_ref().map(|folder| folder.as_path()), &files).expect("the schema compiles")
+}
+
+/// The language of rules over a message that has every kind of field.
+pub struct Language(rules::Language);
+
+impl Debug for Language {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Language").finish_non_exhaustive()
+    }
+}
+
+#[allow(clippy::expect_used, reason = "nothing can be searched without")]
+impl Default for Language {
+    fn default() -> Language {
+        let of = schema().pool().get_message_by_name("fuzz.All").expect("it is in the schema");
+        Language(rules::Language::new(of))
+    }
+}
+
+impl Language {
+    /// Compiles a text wherever one may stand, and works it out over several
+    /// messages; panics where something does not hold that should.
+    pub fn try_out(&self, text: &str) -> bool {
+        self.0.try_out(text)
+    }
+}
+
+/// Services that behave by rules.
+#[derive(Debug)]
+pub struct Behaving {
+    registry: Registry,
+    schema: Arc<Schema>,
+}
+
+impl Default for Behaving {
+    fn default() -> Behaving {
+        Behaving { registry: crate::handlers::standard().with(rules::Bounded), schema: schema() }
+    }
+}
+
+impl Behaving {
+    /// Builds every service of a configuration, and calls each method of
+    /// those that could be built; at most so many bytes of an answer are read.
+    pub async fn try_out(&self, text: &str, most_bytes: usize) -> Result<(), Problems> {
+        let document = Document::parse("ostler.yaml", text, Path::new("/nonexistent"), &|_| None)?;
+        let mut problems = Problems::default();
+        for mut plan in self.registry.plan(&document)? {
+            let is_of_rules = |plan: &Plan| plan.entry.kind == <rules::Bounded as Plugin>::KIND;
+            plan.methods.retain(is_of_rules);
+            if !is_of_rules(&plan) {
+                continue;
+            }
+            problems.take(rules::behave(plan, &self.schema, most_bytes).await);
+        }
+        problems.or(())
+    }
 }
