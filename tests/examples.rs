@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::tools::run_with;
+use crate::support::tools::{run_with, tool};
 use crate::support::{Ostler, Starter, binary, project, start, stdout};
 
 /// An example's configuration, with paths that hold anywhere.
@@ -23,7 +23,7 @@ fn started(name: &str, yaml: &str) -> Ostler {
     let mut starter = Starter::default();
     for entry in std::fs::read_dir(project().join("docs/examples").join(name)).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().is_some_and(|file| file != "ostler.yaml") {
+        if path.file_name().is_some_and(|file| file != "ostler.yaml") && path.is_file() {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             starter = starter.file(&name, &std::fs::read_to_string(&path).unwrap());
         }
@@ -100,4 +100,15 @@ fn one_method_is_overridden_and_the_server_behind_answers_the_others() {
     assert_eq!(listed, answers(&behind, "routeguide.RouteGuide/ListFeatures", around));
     assert!(listed.len() > 1);
     assert_eq!(answers(&host, "routeguide.RouteGuide/RecordRoute", london)[0]["pointCount"], 1);
+}
+
+#[test]
+fn the_reports_are_written_in_python() {
+    let Some(python) = tool("PYTHON") else { return };
+    // The interpreter that has grpcio here.
+    let host = started("reports", &yaml("reports").replace("python3", python.to_str().unwrap()));
+    let reported = answers(&host, "reports.v1.Reports/List", r#"{"name": "a", "count": 2}"#);
+    assert_eq!(reported, [json!({ "name": "a" }), json!({ "name": "a", "lines": 1 })]);
+    let talked = answers(&host, "reports.v1.Reports/Talk", r#"{"name": "one"} {"name": "three"}"#);
+    assert_eq!((&talked[0]["lines"], &talked[1]["lines"]), (&json!(3), &json!(5)));
 }
