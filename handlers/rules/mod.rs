@@ -13,6 +13,7 @@ mod act;
 #[cfg(fuzzing)]
 pub(crate) mod doors;
 mod expr;
+mod facts;
 mod named;
 mod program;
 mod run;

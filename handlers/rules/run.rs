@@ -5,7 +5,6 @@
 //! is the next message read.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
@@ -13,11 +12,12 @@ use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use super::act::{Rule, bind};
-use super::expr::{Duration, Failed, Fields, Key, Names, Timestamp, Value};
+use super::expr::{Failed, Names, Value};
+use super::facts::Facts;
 use super::program::Program;
-use super::scope::{ELAPSED, Event, ITEM, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST, TURN};
+use super::scope::{Event, ITEM, TURN};
 use super::state::Own;
-use crate::host::{Conversation, Messages, Peer, Reply, Requests};
+use crate::host::{Conversation, Messages, Reply, Requests};
 
 /// The trailer that tells which rules answered, where that is asked for.
 const EXPLAINED: &str = "ostler-rule";
@@ -33,13 +33,7 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     // A client may wait for the metadata before it says anything.
     let at_once = method.is_client_streaming() && !rules.have_headers();
     let mut run = Run {
-        facts: Facts {
-            method: method.name().into(),
-            metadata: if rules.wants.metadata { metadata_of(&metadata) } else { Value::Null },
-            peer: if rules.wants.peer { peer_of(&peer) } else { Value::Null },
-            clock: rules.wants.clock,
-            started: Instant::now(),
-        },
+        facts: Facts::new(method.name(), &metadata, &peer, rules.wants),
         own: program.states.own(),
         program: program.clone(),
         method,
@@ -58,33 +52,6 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     let first = run.next().await.map_err(|status| run.with_trailers(status))?;
     let metadata = std::mem::take(&mut run.headers);
     Ok(Reply { metadata, messages: run.into_messages(first) })
-}
-
-/// What is known of a call from its beginning; what no rule reads is null.
-struct Facts {
-    method: Value,
-    metadata: Value,
-    peer: Value,
-    clock: bool,
-    started: Instant,
-}
-
-impl Facts {
-    /// The names of one event, but for those of states, in their scope's order.
-    fn names<'a>(&'a self, program: &'a Program, request: Option<&'a DynamicMessage>, number: i64) -> Names<'a> {
-        let names = Names::default().steps(program.steps);
-        let names = match request {
-            Some(request) => names.message(REQUEST, request),
-            None => names,
-        };
-        let names = names.lent(METADATA, &self.metadata).lent(PEER, &self.peer).lent(METHOD, &self.method);
-        let names = match self.clock {
-            true => names.value(NOW, Timestamp::now()).value(ELAPSED, Duration::from(self.started.elapsed())),
-            false => names.value(NOW, Value::Null).value(ELAPSED, Value::Null),
-        };
-        let names = names.value(NUMBER, number);
-        program.tables.iter().fold(names, |names, table| names.lent(&table.name, &table.rows))
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -383,26 +350,4 @@ fn length(items: &Value) -> usize {
 /// Why a rule could not be worked out, with its name.
 fn told(rule: &Rule, failed: Failed) -> Status {
     Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", rule.label))
-}
-
-/// Metadata as a map of texts; of a name that is there twice, the first. What
-/// is bytes is left out.
-fn metadata_of(metadata: &MetadataMap) -> Value {
-    let mut fields = Fields::new();
-    for piece in metadata.iter() {
-        if let KeyAndValueRef::Ascii(key, value) = piece
-            && let Ok(text) = value.to_str()
-        {
-            fields.entry(Key::from(key.as_str())).or_insert_with(|| text.into());
-        }
-    }
-    fields.into()
-}
-
-fn peer_of(peer: &Peer) -> Value {
-    let mut fields = Fields::new();
-    if let Some(address) = peer.address() {
-        fields.insert(Key::from("address"), address.ip().to_string().into());
-    }
-    fields.into()
 }
