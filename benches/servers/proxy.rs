@@ -2,7 +2,7 @@
 //! calls a client over one channel. The client is `tonic::client::Grpc`, which
 //! is all that a generated one calls.
 
-use futures_util::{Stream, stream};
+use futures_util::stream;
 use http::uri::PathAndQuery;
 use ostler::proto::routeguide::route_guide_server::{RouteGuide, RouteGuideServer};
 use ostler::proto::routeguide::{Feature, Point, Rectangle, RouteNote, RouteSummary};
