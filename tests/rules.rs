@@ -261,4 +261,10 @@ fn show_prints_rules_as_they_are_meant() {
         shown.contains("schema: \"play.proto\"") && shown.contains("One: [{\"reply\":{\"text\":\"hi\"}}]"),
         "{shown}"
     );
+    // Those of one method of another kind's service are a list.
+    let host = Starter::default().start(
+        "services:\n  routeguide.RouteGuide:\n    handler: route_guide\n    methods: { GetFeature: { rules: [{ reply: { name: hi } }] } }\n",
+    );
+    let shown = stdout(&crate::support::ostler(&["show", host.file().to_str().unwrap()]));
+    assert!(shown.contains("        rules: [{\"reply\":{\"name\":\"hi\"}}]  "), "{shown}");
 }
