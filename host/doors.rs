@@ -42,6 +42,8 @@ pub(crate) struct Answered {
     pub(crate) messages: Vec<Result<DynamicMessage, String>>,
     /// The code at its end, where it got there.
     pub(crate) code: Option<i32>,
+    /// The words beside it, as they go over the wire.
+    pub(crate) words: String,
 }
 
 /// Calls every method, each with these messages, and reads at most so many bytes of an answer.
@@ -79,12 +81,20 @@ pub(crate) async fn call_all(
             let (head, mut body) = mount.route.call(request).await.into_parts();
             let mut answered = Answered::default();
             let code = |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse().ok();
+            let words = |headers: &http::HeaderMap| {
+                let words = headers.get("grpc-message").and_then(|words| words.to_str().ok());
+                words.unwrap_or_default().to_owned()
+            };
             answered.code = code(&head.headers);
+            answered.words = words(&head.headers);
             let mut bytes = BytesMut::new();
             while let Some(Ok(frame)) = body.frame().await {
                 match frame.into_data() {
                     Ok(data) => bytes.extend_from_slice(&data),
-                    Err(frame) => answered.code = frame.trailers_ref().and_then(code).or(Some(-1)),
+                    Err(frame) => {
+                        answered.code = frame.trailers_ref().and_then(code).or(Some(-1));
+                        answered.words = frame.trailers_ref().map(words).unwrap_or_default();
+                    }
                 }
                 if bytes.len() >= most_bytes {
                     break;

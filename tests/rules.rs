@@ -166,6 +166,16 @@ fn headers_trailers_and_explanations_are_metadata() {
     }
 }
 
+#[test]
+fn a_message_may_be_held_against_what_the_rule_works_out() {
+    let host = play(
+        "        One:\n          - let: { due: '\"x\" + \"y\"' }\n            is: { text: '=due' }\n            reply: { text: fits }\n          \
+         - reply: { text: does not }\n",
+    );
+    assert_eq!(texts(&host, "One", r#"{"text": "xy"}"#), ["fits"], "`is` may use what `let` has");
+    assert_eq!(texts(&host, "One", r#"{"text": "x"}"#), ["does not"]);
+}
+
 /// One message for one goes a way of its own, and compressed ones go that of streams.
 #[tokio::test]
 async fn a_unary_answer_is_the_same_whichever_way_its_request_was_read() {
@@ -251,4 +261,10 @@ fn show_prints_rules_as_they_are_meant() {
         shown.contains("schema: \"play.proto\"") && shown.contains("One: [{\"reply\":{\"text\":\"hi\"}}]"),
         "{shown}"
     );
+    // Those of one method of another kind's service are a list.
+    let host = Starter::default().start(
+        "services:\n  routeguide.RouteGuide:\n    handler: route_guide\n    methods: { GetFeature: { rules: [{ reply: { name: hi } }] } }\n",
+    );
+    let shown = stdout(&crate::support::ostler(&["show", host.file().to_str().unwrap()]));
+    assert!(shown.contains("        rules: [{\"reply\":{\"name\":\"hi\"}}]  "), "{shown}");
 }

@@ -104,6 +104,8 @@ impl Rule {
             let compiled = of_type(text, &scope, &Type::list(Type::Dyn));
             problems.take(compiled.map_err(|problem| problem.within("each")))
         });
+        // Metadata and a status are of the whole answer, and of no item or turn.
+        let whole = scope.clone();
         if let Some(each) = &each {
             let item = match each.gives() {
                 Type::List(item) => (**item).clone(),
@@ -127,13 +129,13 @@ impl Rule {
             reply(tree, &mut problems, &|problem| problem.within(number).within("replies"));
         }
         let metadata = |named, problems: &mut Problems, key: &'static str| {
-            let compiled = Metadata::compile(named, &scope);
+            let compiled = Metadata::compile(named, &whole);
             problems.take(compiled.map_err(|found| found.map(|problem| problem.within(key)))).unwrap_or_default()
         };
         let headers = metadata(&rule.headers, &mut problems, "headers");
         let trailers = metadata(&rule.trailers, &mut problems, "trailers");
         let fail = rule.fail.as_ref().and_then(|fail| {
-            let compiled = Failure::compile(fail, &scope, place.method);
+            let compiled = Failure::compile(fail, &whole, place.method);
             problems.take(compiled.map_err(|found| found.map(|problem| problem.within("fail"))))
         });
         for problem in contradictions(rule, place.method) {

@@ -326,7 +326,8 @@ fn fits(
         lets.push(value);
     }
     if let (Some(is), Some(request)) = (&rule.is, request)
-        && Value::of_message(is.fill(names).map_err(failed)?) != Value::of_message(request.clone())
+        && Value::of_message(is.fill(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?)
+            != Value::of_message(request.clone())
     {
         explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
         return Ok(None);

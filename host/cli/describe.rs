@@ -71,6 +71,14 @@ impl Lines<'_> {
     }
 
     fn handler(&mut self, depth: usize, entry: &Entry, effective: &Value) {
+        // The settings of a method may be a list, which has one line.
+        if effective.is_array() {
+            let (path, origins) = (Path::default(), |path: &Path| entry.section.origin(path));
+            let text = self.masked(effective, &path, &origins);
+            let from = origins(&path).map_or_else(String::new, |origin| origin.place);
+            self.lines.push((format!("{}{}: {text}", "  ".repeat(depth), entry.kind), from));
+            return;
+        }
         self.key(depth, &entry.kind);
         self.depth = depth + 1;
         self.map(effective, &Path::default(), &|path| entry.section.origin(path));
