@@ -182,7 +182,7 @@ async fn a_unary_answer_is_the_same_whichever_way_its_request_was_read() {
     let host = play(
         "        One:\n          - when: request.number == 1\n            fail: { code: ABORTED, message: no, \
          details: [{ '@type': google.rpc.ErrorInfo, reason: x }] }\n            trailers: { took: long }\n          \
-         - when: request.number == 2\n            delay: 1ms\n          \
+         - when: request.number == 2\n            delay: 1ms\n            fail: { code: INTERNAL, message: later }\n          \
          - reply: { text: '=metadata[\"who\"]' }\n            headers: { seen: 'yes', data-bin: AAEC }\n            \
          trailers: { took: '=string(number)' }\n",
     );
@@ -267,4 +267,34 @@ fn show_prints_rules_as_they_are_meant() {
     );
     let shown = stdout(&crate::support::ostler(&["show", host.file().to_str().unwrap()]));
     assert!(shown.contains("        rules: [{\"reply\":{\"name\":\"hi\"}}]  "), "{shown}");
+}
+
+#[test]
+fn a_rule_s_names_are_worked_out_where_it_fits_and_metadata_of_a_failure_arrive() {
+    let host = play(
+        "        tables: { rows: { inline: [{ id: a, says: known }], key: row.id } }\n        One:\n          \
+         - let: { row: 'rows[request.text]' }\n            when: request.text in rows\n            reply: { text: '=row.says' }\n          \
+         - when: request.text == 'long'\n            reply: '=request'\n          \
+         - fail: { code: NOT_FOUND, message: nobody }\n            headers: { ahead: of all }\n            trailers: { after: all }\n",
+    );
+    assert_eq!(texts(&host, "One", r#"{"text": "a"}"#), ["known"]);
+    let mut call = std::process::Command::new(binary());
+    let output = run_with(call.args(["call", "--address", host.address(), "--headers", "play.Play/One", "{}"]), "");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for words in ["NOT_FOUND", "ahead: of all", "after: all"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // The largest message a host takes can be copied.
+    let words: Vec<String> = (0..400).map(|_| "x".repeat(10_000)).collect();
+    let echoed = answers(&host, "play.Play/One", &json!({ "text": "long", "words": words }).to_string());
+    assert_eq!(echoed[0]["words"].as_array().unwrap().len(), 400);
+}
+
+#[test]
+fn a_rule_that_cannot_be_worked_out_is_the_operator_s_to_know() {
+    let host = play("        One:\n          - name: thirds\n            reply: { number: '=3 / request.number' }\n");
+    assert_eq!(answers(&host, "play.Play/One", r#"{"number": 1}"#), [json!({ "number": 3 })]);
+    let told = refusal(&host, "play.Play/One", "{}");
+    assert!(told.contains("INTERNAL") && told.contains("the rule thirds cannot be worked out"), "{told}");
+    assert_eq!(host.wait_for(0, "a rule cannot be worked out")["rule"], "thirds");
 }

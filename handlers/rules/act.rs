@@ -20,6 +20,8 @@ pub(super) struct Rule {
     /// What it is called: as the operator has it, or the event and its number.
     pub(super) label: String,
     pub(super) lets: Vec<(String, Expression)>,
+    /// Whether it takes them to know if the rule fits.
+    pub(super) lets_first: bool,
     pub(super) is: Option<Template>,
     pub(super) when: Option<(String, Expression)>,
     changes: Vec<Changing>,
@@ -138,12 +140,24 @@ impl Rule {
             let compiled = Failure::compile(fail, &whole, place.method);
             problems.take(compiled.map_err(|found| found.map(|problem| problem.within("fail"))))
         });
+        let answers = replies_due(place) && rule.reply.is_none() && rule.replies.is_none() && rule.fail.is_none();
+        if answers {
+            problems.push(
+                Problem::new(format!("`{}` answers with one message, and this rule has none", place.method.name()))
+                    .label("no answer")
+                    .help("give it a `reply` or a `fail`"),
+            );
+        }
         for problem in contradictions(rule, place.method) {
             problems.push(problem);
         }
         let repeat = rule.repeat.as_ref();
         problems.or(Rule {
             label,
+            lets_first: lets.iter().any(|(name, _)| {
+                when.as_ref().is_some_and(|(_, when)| when.reads(name))
+                    || is.as_ref().is_some_and(|is: &Template| is.reads(name))
+            }),
             lets,
             is,
             when,
@@ -201,6 +215,12 @@ impl Rule {
     pub(super) fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
+}
+
+/// Whether the rule that fits has to answer.
+fn replies_due(place: &Place<'_>) -> bool {
+    let (many_in, many_out) = (place.method.is_client_streaming(), place.method.is_server_streaming());
+    !many_out && place.event == if many_in { Event::End } else { Event::Message }
 }
 
 /// What cannot be said together.
@@ -263,6 +283,14 @@ fn changing(name: &str, change: &settings::Change, scope: &Scope, states: &[&str
         ("append", &change.append, Acting::Append),
     ] {
         let Some(tree) = tree else { continue };
+        if key == "add" && !tree.is_number() && !tree.as_str().is_some_and(|text| text.starts_with('=')) {
+            problems.push(
+                Problem::new("`add` takes a number, or an expression that gives one")
+                    .label("not a number")
+                    .within(key)
+                    .help("an expression starts with `=`: `add: '=request.count'`"),
+            );
+        }
         let compiled = Tree::compile(tree, scope);
         let compiled = compiled.map_err(|found| found.map(|problem| problem.within(key)));
         acts.push(problems.take(compiled).map(act));

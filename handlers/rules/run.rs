@@ -5,6 +5,8 @@
 //! is the next message read.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use futures_util::{StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
@@ -49,7 +51,12 @@ pub(super) async fn call(program: &Arc<Program>, conversation: Conversation) -> 
     if at_once {
         return Ok(run.into_messages(None).into());
     }
-    let first = run.next().await.map_err(|status| run.with_trailers(status))?;
+    let first = run.next().await.map_err(|status| {
+        // A status alone has no place for headers: what was to go ahead goes with it.
+        let mut status = run.with_trailers(status);
+        add(std::mem::take(&mut run.headers), status.metadata_mut());
+        status
+    })?;
     let metadata = std::mem::take(&mut run.headers);
     Ok(Reply { metadata, messages: run.into_messages(first) })
 }
@@ -252,17 +259,7 @@ impl Run {
 
     /// A status with the trailers that are due beside it.
     fn with_trailers(&mut self, mut status: Status) -> Status {
-        let trailers = std::mem::take(&mut self.trailers);
-        for piece in trailers.iter() {
-            match piece {
-                KeyAndValueRef::Ascii(key, value) => {
-                    status.metadata_mut().append(key.clone(), value.clone());
-                }
-                KeyAndValueRef::Binary(key, value) => {
-                    status.metadata_mut().append_bin(key.clone(), value.clone());
-                }
-            }
-        }
+        add(std::mem::take(&mut self.trailers), status.metadata_mut());
         status
     }
 
@@ -320,25 +317,49 @@ fn fits(
     explanation: &mut Option<Vec<String>>,
 ) -> Result<Option<Vec<Value>>, Status> {
     let failed = |failed| told(rule, failed);
-    let mut lets: Vec<Value> = Vec::with_capacity(rule.lets.len());
-    for (_, expression) in &rule.lets {
-        let value = expression.evaluate(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?;
-        lets.push(value);
-    }
+    let work_out = || {
+        let mut lets: Vec<Value> = Vec::with_capacity(rule.lets.len());
+        for (_, expression) in &rule.lets {
+            let value = expression.evaluate(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?;
+            lets.push(value);
+        }
+        Ok::<_, Status>(lets)
+    };
+    // What a rule is not for is not worked out for it, where that can be told before.
+    let early = if rule.lets_first { Some(work_out()?) } else { None };
+    let known = early.as_deref().unwrap_or_default();
     if let (Some(is), Some(request)) = (&rule.is, request)
-        && Value::of_message(is.fill(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?)
+        && Value::of_message(is.fill(&bind(names.inner(), &rule.lets, known)).map_err(failed)?)
             != Value::of_message(request.clone())
     {
         explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
         return Ok(None);
     }
     if let Some((text, when)) = &rule.when
-        && !when.is_true(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?
+        && !when.is_true(&bind(names.inner(), &rule.lets, known)).map_err(failed)?
     {
         explanation.iter_mut().for_each(|words| words.push(format!("{}: not `{text}`", rule.label)));
         return Ok(None);
     }
+    let lets = match early {
+        Some(lets) => lets,
+        None => work_out()?,
+    };
     Ok(Some(lets))
+}
+
+/// Puts all of some metadata beside what is there.
+fn add(from: MetadataMap, to: &mut MetadataMap) {
+    for piece in from.iter() {
+        match piece {
+            KeyAndValueRef::Ascii(key, value) => {
+                to.append(key.clone(), value.clone());
+            }
+            KeyAndValueRef::Binary(key, value) => {
+                to.append_bin(key.clone(), value.clone());
+            }
+        }
+    }
 }
 
 fn length(items: &Value) -> usize {
@@ -348,7 +369,13 @@ fn length(items: &Value) -> usize {
     }
 }
 
-/// Why a rule could not be worked out, with its name.
+/// Why a rule could not be worked out, with its name; the operator is told too,
+/// once a second at the most.
 fn told(rule: &Rule, failed: Failed) -> Status {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if LAST.swap(now, Ordering::Relaxed) != now {
+        tracing::warn!(rule = rule.label, why = %failed, "a rule cannot be worked out");
+    }
     Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", rule.label))
 }

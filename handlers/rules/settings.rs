@@ -42,8 +42,9 @@ impl Service {
     }
 }
 
-/// Steps that working out one rule may take: some milliseconds at the most.
-const STEPS: u32 = 100_000;
+/// Steps that working out one rule may take: some ten milliseconds at the most,
+/// and enough to copy the largest message a host takes.
+const STEPS: u32 = 400_000;
 /// Bytes that one state may take.
 const STATE_BYTES: u64 = 16 << 20;
 

@@ -98,8 +98,9 @@ impl Metadata {
         for metadatum in &self.0 {
             match metadatum {
                 Metadatum::Ascii(key, text) => {
-                    let value = AsciiMetadataValue::try_from(text.work_out(names)?)
-                        .map_err(|_| Status::internal(format!("the metadata `{key}` would not be ASCII")))?;
+                    let value = ascii(&text.work_out(names)?).ok_or_else(|| {
+                        Status::internal(format!("the metadata `{key}` would hold more than printable ASCII"))
+                    })?;
                     to.insert(key.clone(), value);
                 }
                 Metadatum::Bytes(key, value) => {
@@ -119,6 +120,12 @@ impl Metadata {
     }
 }
 
+/// A text as metadata has them: printable ASCII.
+fn ascii(text: &str) -> Option<AsciiMetadataValue> {
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    printable.then(|| AsciiMetadataValue::try_from(text).ok()).flatten()
+}
+
 fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
     let reserved = name.starts_with("grpc-") || ["te", "content-type", "connection"].contains(&name);
     if reserved || name.starts_with(':') {
@@ -129,9 +136,9 @@ fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
         let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         let text = Text::compile(text, scope)?;
         if let Text::Literal(text) = &text
-            && AsciiMetadataValue::try_from(text.as_str()).is_err()
+            && ascii(text).is_none()
         {
-            return Err(Problem::new(format!("the value of `{name}` is not ASCII"))
+            return Err(Problem::new(format!("the value of `{name}` is not printable ASCII"))
                 .help("a name that ends in -bin takes any bytes, as base64"));
         }
         return Ok(Metadatum::Ascii(key, text));

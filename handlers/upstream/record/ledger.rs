@@ -15,6 +15,9 @@ const MOST_BYTES: usize = 640 << 10;
 /// The same of values, of which a configuration has 50,000 at the most.
 const MOST_VALUES: usize = 40_000;
 
+/// What a recording begins with.
+pub(super) const HEAD: &str = "# What the server of ";
+
 /// What is recorded.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -67,7 +70,7 @@ impl Ledger {
         for rule in self.rules.values() {
             methods.entry(&rule.method).or_default().push(&rule.text);
         }
-        let mut text = format!("# What the server of {} answered, to be put below `rules:`.\n", self.service);
+        let mut text = format!("{HEAD}{} answered, to be put below `rules:`.\n", self.service);
         for (method, rules) in methods {
             text.push_str(&format!("{method}:\n"));
             rules.iter().for_each(|rule| text.push_str(rule));

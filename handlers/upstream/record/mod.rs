@@ -80,6 +80,10 @@ pub(super) fn recorder(record: &settings::Record, build: &Build) -> Result<Arc<R
     if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return wrong(format!("the folder of `{shown}` is not there"));
     }
+    // Rules that were recorded before make room for new ones; nothing else does.
+    if std::fs::read(&path).is_ok_and(|there| !there.is_empty() && !there.starts_with(ledger::HEAD.as_bytes())) {
+        return wrong(format!("`{shown}` holds something else than a recording, and would be lost"));
+    }
     let key = format!("record {}", path.display());
     Ok(build.keep(&key, || {
         let (recorder, written) = Recorder::start(path.clone(), Ledger::new(build.service()));
