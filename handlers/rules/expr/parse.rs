@@ -124,5 +124,13 @@ fn unreadable(text: &str, errors: &[ParseError]) -> Problem {
         words.chars().take(200).collect()
     };
     let column = usize::try_from(first.pos.1).unwrap_or_default().clamp(1, text.chars().count() + 1);
-    Problem::new(format!("the expression cannot be read: {said} (column {column})"))
+    let problem = Problem::new(format!("the expression cannot be read: {said} (column {column})"));
+    let slips = [("and", "&&"), ("or", "||"), ("not", "!")];
+    let slip = slips.iter().find(|(word, _)| text.split_whitespace().any(|written| written == *word));
+    match slip {
+        _ if text.starts_with('=') => problem.help("an expression starts with one `=`"),
+        Some((word, sign)) => problem.help(format!("`{word}` is written `{sign}`")),
+        None if text.contains(" = ") => problem.help("what is equal is written `==`"),
+        None => problem,
+    }
 }

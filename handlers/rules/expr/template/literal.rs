@@ -10,11 +10,18 @@ use crate::config::Problem;
 
 /// A scalar that is written out.
 pub(super) fn scalar(json: &Json, kind: &Kind, due: &Due) -> Result<Proto, Problem> {
-    let wrong = || Problem::new(format!("{} is due here, and this is {}", due.said(), said(json)));
+    let wrong = || {
+        let problem = Problem::new(format!("{} is due here, and this is {}", due.said(), said(json)));
+        match json.as_str().filter(|text| text.starts_with("request.")) {
+            Some(text) => problem.help(format!("an expression starts with `=`: `={text}`")),
+            None => problem,
+        }
+    };
     Ok(match kind {
         Kind::Bool => Proto::Bool(json.as_bool().ok_or_else(wrong)?),
         Kind::String => {
-            Proto::String(json.as_str().ok_or_else(|| wrong().help("a number in quotes is a string"))?.to_owned())
+            let quoted = if json.is_boolean() { "in quotes it is a string" } else { "a number in quotes is a string" };
+            Proto::String(json.as_str().ok_or_else(|| wrong().help(quoted))?.to_owned())
         }
         Kind::Bytes => match json.as_str().map(from_base64) {
             Some(Some(bytes)) => Proto::Bytes(bytes.into()),
