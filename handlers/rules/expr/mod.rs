@@ -7,7 +7,7 @@
 //! it is checked against the schema before it is served, it reads a request
 //! where it lies, and it ends within a number of steps.
 //!
-//! ```ignore
+//! ```text
 //! let scope = Scope::default()
 //!     .with("request", Type::Message(method.input()))
 //!     .with("now", Type::Timestamp);

@@ -4,7 +4,6 @@ mod budget;
 mod check;
 mod evaluate;
 mod robust;
-mod speed;
 mod template;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
