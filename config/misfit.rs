@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::outline::{Content, Node};
 use super::place::{Path, Segment};
-use super::problem::{Problem, closest};
+use super::problem::Problem;
 use super::values::Tree;
 
 /// Longer texts are cut where a message quotes them.
@@ -159,10 +159,7 @@ impl Complaint {
 }
 
 fn suggest(problem: Problem, name: &str, known: &[&str], what: &str) -> Problem {
-    let problem = match closest(name, known.iter().copied()) {
-        Some(close) => problem.help(format!("did you mean `{close}`?")),
-        None => problem,
-    };
+    let problem = problem.meant(name, known.iter().copied());
     match known {
         [] => problem,
         known => problem.help(format!("{what}: {}", known.join(", "))),

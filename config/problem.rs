@@ -53,6 +53,14 @@ impl Problem {
         self
     }
 
+    /// What would be right, where a known name is close enough to be what was meant.
+    pub fn meant<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
+        match closest(name, known) {
+            Some(close) => self.help(format!("did you mean `{close}`?")),
+            None => self,
+        }
+    }
+
     /// Says the problem lies one step further in than where it was noticed.
     pub fn within(mut self, step: impl Into<Segment>) -> Problem {
         self.path.0.insert(0, step.into());
@@ -232,6 +240,12 @@ impl Problems {
     /// Each changed on its way up.
     pub fn map(self, with: impl FnMut(Problem) -> Problem) -> Problems {
         Problems(self.0.into_iter().map(with).collect())
+    }
+
+    /// Says they all lie one step further in than where they were noticed.
+    pub fn within(self, step: impl Into<Segment>) -> Problems {
+        let step = step.into();
+        self.map(|problem| problem.within(step.clone()))
     }
 
     /// The value, or what was gathered, in the order of the text.

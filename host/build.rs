@@ -13,7 +13,7 @@ use super::mount::Mount;
 use super::plugin::Build;
 use super::registry::Plan;
 use super::schema::{self, Loaded, Schema};
-use crate::config::{Document, Entry, Problem, Problems, Sources, closest};
+use crate::config::{Document, Entry, Problem, Problems, Sources};
 
 /// Every plan with the schema that the operator gives it; those whose schema
 /// cannot be used are told, and left out.
@@ -119,9 +119,6 @@ fn is_method(entry: &Entry, service: &ServiceDescriptor) -> Result<(), Problem> 
         return Ok(());
     }
     let problem = Problem::new(format!("`{}` has no method `{wanted}`", entry.name)).label("unknown method");
-    let problem = match closest(wanted, known.iter().map(String::as_str)) {
-        Some(close) => problem.help(format!("did you mean `{close}`?")),
-        None => problem,
-    };
+    let problem = problem.meant(wanted, known.iter().map(String::as_str));
     Err(entry.method_problem(problem.help(format!("methods: {}", known.join(", ")))))
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::mount::Mount;
 use super::plugin::{BoxError, Build, Plugin};
-use crate::config::{Document, Entry, Problem, Problems, closest};
+use crate::config::{Document, Entry, Problem, Problems};
 
 type Built<'a> = Pin<Box<dyn Future<Output = Result<Mount, BoxError>> + Send + 'a>>;
 
@@ -142,10 +142,7 @@ impl Registry {
             None => {
                 let problem =
                     Problem::new(format!("there is no kind of handler called `{}`", entry.kind)).label("unknown kind");
-                let problem = match closest(&entry.kind, self.kinds()) {
-                    Some(close) => problem.help(format!("did you mean `{close}`?")),
-                    None => problem,
-                };
+                let problem = problem.meant(&entry.kind, self.kinds());
                 let known = self.kinds().collect::<Vec<_>>().join(", ");
                 Err(entry.kind_problem(problem.help(format!("known kinds: {known}"))).into())
             }

@@ -51,7 +51,7 @@ where
     W: Future<Output = Result<Response<R>, Status>> + Send + 'static,
 {
     fn call(&self, request: mount::Request) -> Work {
-        if request.headers().contains_key(ENCODING) {
+        if is_encoded(&request) {
             return self.otherwise.call(request);
         }
         let answer = self.answer.clone();

@@ -35,6 +35,9 @@ pub(super) struct Rule {
     pub(super) trailers: Metadata,
     pub(super) fail: Option<Failure>,
     pub(super) end: bool,
+    /// The states that are read once its changes are made; they are kept as
+    /// they were then, and no other is, or the next change would have to copy it.
+    pub(super) states: Vec<usize>,
     hits: AtomicU64,
 }
 
@@ -87,7 +90,7 @@ impl Rule {
                 Event::Message => Template::compile(tree, &place.method.input(), &scope),
                 _ => Err(Problem::new("there is no message here to be this one").label("no message").into()),
             };
-            problems.take(compiled.map_err(|found| found.map(|problem| problem.within("is"))))
+            problems.take(compiled.map_err(|found| found.within("is")))
         });
         let when = rule.when.as_ref().and_then(|text| {
             let compiled = of_type(text, &scope, &Type::Bool).map_err(|problem| problem.within("when"));
@@ -96,11 +99,7 @@ impl Rule {
         let mut changes = Vec::new();
         for (name, change) in &rule.change.0 {
             let compiled = changing(name, change, &scope, &place.states);
-            changes.extend(
-                problems.take(
-                    compiled.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("change"))),
-                ),
-            );
+            changes.extend(problems.take(compiled.map_err(|found| found.within(name.as_str()).within("change"))));
         }
         let each = rule.each.as_ref().and_then(|text| {
             let compiled = of_type(text, &scope, &Type::list(Type::Dyn));
@@ -132,13 +131,13 @@ impl Rule {
         }
         let metadata = |named, problems: &mut Problems, key: &'static str| {
             let compiled = Metadata::compile(named, &whole);
-            problems.take(compiled.map_err(|found| found.map(|problem| problem.within(key)))).unwrap_or_default()
+            problems.take(compiled.map_err(|found| found.within(key))).unwrap_or_default()
         };
         let headers = metadata(&rule.headers, &mut problems, "headers");
         let trailers = metadata(&rule.trailers, &mut problems, "trailers");
         let fail = rule.fail.as_ref().and_then(|fail| {
             let compiled = Failure::compile(fail, &whole, place.method);
-            problems.take(compiled.map_err(|found| found.map(|problem| problem.within("fail"))))
+            problems.take(compiled.map_err(|found| found.within("fail")))
         });
         let answers = replies_due(place) && rule.reply.is_none() && rule.replies.is_none() && rule.fail.is_none();
         if answers {
@@ -151,6 +150,12 @@ impl Rule {
         for problem in contradictions(rule, place.method) {
             problems.push(problem);
         }
+        let states = place.states.iter().enumerate().filter(|(_, name)| {
+            replies.iter().any(|reply: &Template| reply.reads(name))
+                || trailers.reads(name)
+                || fail.as_ref().is_some_and(|fail| fail.reads(name))
+        });
+        let states = states.map(|(at, _)| at).collect();
         let repeat = rule.repeat.as_ref();
         problems.or(Rule {
             label,
@@ -171,6 +176,7 @@ impl Rule {
             trailers,
             fail,
             end: rule.end,
+            states,
             hits: AtomicU64::new(0),
         })
     }
@@ -292,7 +298,7 @@ fn changing(name: &str, change: &settings::Change, scope: &Scope, states: &[&str
             );
         }
         let compiled = Tree::compile(tree, scope);
-        let compiled = compiled.map_err(|found| found.map(|problem| problem.within(key)));
+        let compiled = compiled.map_err(|found| found.within(key));
         acts.push(problems.take(compiled).map(act));
     }
     if change.remove {

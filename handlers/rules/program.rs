@@ -11,7 +11,7 @@ use super::scope::{self, Event};
 use super::settings::{self, Method, Service};
 use super::state::States;
 use super::tables::Loaded;
-use crate::config::{Problem, Problems, closest};
+use crate::config::{Problem, Problems};
 use crate::host::Build;
 
 /// Everything a call needs.
@@ -76,7 +76,7 @@ impl Program {
             let found = descriptor(service, name).map_err(|problem| problem.within(name.as_str()));
             let Some(found) = problems.take(found) else { continue };
             let rules = compile(method, &found, &tables, settings);
-            let rules = rules.map_err(|found| found.map(|problem| problem.within(name.as_str())));
+            let rules = rules.map_err(|found| found.within(name.as_str()));
             methods.extend(problems.take(rules).map(|rules| (name.clone(), rules)));
         }
         problems.or(Program {
@@ -110,10 +110,7 @@ fn descriptor(service: &ServiceDescriptor, name: &str) -> Result<MethodDescripto
         let problem = Problem::new(format!("`{}` has no method `{name}`", service.full_name()));
         let problem = problem.label("unknown method").key();
         let problem =
-            match closest(name, names.iter().map(String::as_str).chain(["tables", "state", "explain", "steps"])) {
-                Some(close) => problem.help(format!("did you mean `{close}`?")),
-                None => problem,
-            };
+            problem.meant(name, names.iter().map(String::as_str).chain(["tables", "state", "explain", "steps"]));
         problem.help(format!("methods: {}", names.join(", ")))
     })
 }

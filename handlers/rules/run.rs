@@ -91,6 +91,7 @@ struct Playing {
     rule: usize,
     request: Option<DynamicMessage>,
     lets: Vec<Value>,
+    /// Those that the rule still reads.
     states: Vec<Value>,
     /// What there is one reply each for.
     items: Option<Value>,
@@ -155,7 +156,7 @@ impl Run {
             drop(names);
             held.change(changes)?;
             let hits = rule.hit();
-            let states = held.values();
+            let states = held.values(&rule.states);
             drop(held);
             explanation.iter_mut().for_each(|words| words.push(format!("{} answers (hit {hits})", rule.label)));
             self.explain(explanation);
@@ -295,8 +296,8 @@ impl Run {
 impl Playing {
     fn names<'a>(&'a self, program: &'a Program, facts: &'a Facts, rule: &'a Rule) -> Names<'a> {
         let names = facts.names(program, self.request.as_ref(), self.number);
-        let declared = program.states.declared().iter();
-        let names = declared.zip(&self.states).fold(names, |names, (one, value)| names.lent(&one.name, value));
+        let read = rule.states.iter().map(|at| &program.states.declared()[*at].name);
+        let names = read.zip(&self.states).fold(names, |names, (name, value)| names.lent(name, value));
         let names = bind(names, &rule.lets, &self.lets);
         let names = match &self.items {
             Some(Value::List(items)) => match items.get(self.item) {

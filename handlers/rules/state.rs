@@ -134,9 +134,9 @@ impl Held<'_> {
         all.fold(names, |names, (at, one)| names.lent(&one.name, &self.slot(at).value))
     }
 
-    /// The values as they are now.
-    pub(super) fn values(&self) -> Vec<Value> {
-        (0..self.states.declared.len()).map(|at| self.slot(at).value.clone()).collect()
+    /// The values of some states as they are now.
+    pub(super) fn values(&self, of: &[usize]) -> Vec<Value> {
+        of.iter().map(|at| self.slot(*at).value.clone()).collect()
     }
 
     /// Makes changes in their order. The first that finds no room ends the

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use super::expr::{Failed, Names, Scope, Template};
 use super::settings;
 use super::text::Text;
-use crate::config::{Problem, Problems, closest};
+use crate::config::{Problem, Problems};
 
 /// A status that ends a call.
 #[derive(Debug)]
@@ -37,9 +37,7 @@ impl Failure {
         let mut details = Vec::new();
         for (number, detail) in fail.details.iter().enumerate() {
             let compiled = detail_of(detail, scope, method);
-            details.extend(
-                problems.take(compiled.map_err(|found| found.map(|problem| problem.within(number).within("details")))),
-            );
+            details.extend(problems.take(compiled.map_err(|found| found.within(number).within("details"))));
         }
         problems.or(Failure {
             code: code.unwrap_or(Code::Unknown),
@@ -72,10 +70,7 @@ fn code(name: &str) -> Result<Code, Problem> {
     found.map(|(_, code)| code).ok_or_else(|| {
         let names: Vec<String> = known.map(|(name, _)| name).collect();
         let problem = Problem::new(format!("`{name}` is no status that a call can fail with")).label("unknown code");
-        let problem = match closest(name, names.iter().map(String::as_str)) {
-            Some(close) => problem.help(format!("did you mean `{close}`?")),
-            None => problem,
-        };
+        let problem = problem.meant(name, names.iter().map(String::as_str));
         problem.help(format!("codes: {}", names.join(", ")))
     })
 }

@@ -9,7 +9,7 @@ use super::expr::{Fields, Names, Scope, Type, Value};
 use super::named::Named;
 use super::settings::Table;
 use super::text;
-use crate::config::{Problem, Problems, closest};
+use crate::config::{Problem, Problems};
 use crate::host::{Build, Schema};
 
 /// A file of rows.
@@ -31,9 +31,7 @@ pub(super) async fn load(tables: &Named<Table>, schema: &Schema, build: &Build) 
     let mut loaded = Vec::new();
     for (name, table) in &tables.0 {
         let table = one(name, table, schema, build).await;
-        loaded.extend(
-            problems.take(table.map_err(|found| found.map(|problem| problem.within(name.as_str()).within("tables")))),
-        );
+        loaded.extend(problems.take(table.map_err(|found| found.within(name.as_str()).within("tables"))));
     }
     problems.or(loaded.into())
 }
@@ -105,10 +103,7 @@ pub(super) fn message(name: &str, schema: &Schema) -> Result<MessageDescriptor, 
     schema.pool().get_message_by_name(name).ok_or_else(|| {
         let problem = Problem::new(format!("the schema has no message `{name}`")).within("of");
         let known: Vec<_> = schema.pool().all_messages().map(|message| message.full_name().to_owned()).collect();
-        match closest(name, known.iter().map(String::as_str)) {
-            Some(close) => problem.help(format!("did you mean `{close}`?")),
-            None => problem,
-        }
+        problem.meant(name, known.iter().map(String::as_str))
     })
 }
 

@@ -25,7 +25,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
 
 use super::reflection::RawSet;
-use crate::config::{Problem, Problems, closest};
+use crate::config::{Problem, Problems};
 
 pub(super) use load::{Loaded, key, load};
 use pool::Pool;
@@ -82,10 +82,7 @@ impl Schema {
         self.pool.get_service_by_name(name).ok_or_else(|| {
             let problem = Problem::new(format!("the schema declares no service `{}`", clean(name)));
             let known: Vec<_> = self.pool.services().map(|service| clean(service.full_name())).collect();
-            let problem = match closest(name, known.iter().map(String::as_str)) {
-                Some(close) => problem.help(format!("did you mean `{close}`?")),
-                None => problem,
-            };
+            let problem = problem.meant(name, known.iter().map(String::as_str));
             match known.as_slice() {
                 [] => problem.help("it declares none at all"),
                 known => problem.help(format!("it declares: {}", known.join(", "))),

@@ -18,8 +18,8 @@ use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
 use super::{Files, Schema, clean, first};
+use crate::config::Problem;
 use crate::config::units::Period;
-use crate::config::{Problem, closest};
 
 pub(in crate::host) use dial::dial;
 pub(in crate::host) use gather::Gather;
@@ -72,9 +72,6 @@ pub(super) async fn ask(address: &str, service: &str, limit: Duration) -> Result
     }
     let problem = cannot("it has no such service");
     let Ok(services) = gather.services().await else { return Err(problem) };
-    let problem = match closest(service, services.iter().map(String::as_str)) {
-        Some(close) => problem.help(format!("did you mean `{close}`?")),
-        None => problem,
-    };
+    let problem = problem.meant(service, services.iter().map(String::as_str));
     Err(problem.help(format!("it has: {}", services.join(", "))))
 }

@@ -13,7 +13,7 @@ use super::parse::Parsed;
 use super::scope::Scope;
 use super::types::Type;
 use super::value::Value;
-use crate::config::{Problem, closest};
+use crate::config::Problem;
 
 /// What an expression is worked out by, and what it gives.
 pub(super) fn check(parsed: &Parsed, scope: &Scope) -> Result<(Node, Type), Problem> {
@@ -141,9 +141,7 @@ pub(super) fn suggest<'k>(
     let mut known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
     known.sort_unstable();
     known.dedup();
-    if let Some(meant) = closest(name, known.iter().copied()) {
-        problem = problem.help(format!("did you mean `{meant}`?"));
-    }
+    problem = problem.meant(name, known.iter().copied());
     let more = if known.len() > MOST { ", …" } else { "" };
     known.truncate(MOST);
     match known.as_slice() {

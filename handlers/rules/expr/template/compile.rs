@@ -110,7 +110,7 @@ fn list(items: &[Json], due: &Due, scope: &Scope) -> Result<Part, Problems> {
     let mut problems = Problems::default();
     let mut parts = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        let part = one(item, &item_due, scope).map_err(|found| found.map(|problem| problem.within(at)));
+        let part = one(item, &item_due, scope).map_err(|found| found.within(at));
         parts.extend(problems.take(part));
     }
     problems.or(())?;
@@ -136,7 +136,7 @@ fn map(entries: &Object<String, Json>, due: &Due, scope: &Scope) -> Result<Part,
             problems.push(Problem::new(words).key().within(name.as_str()));
             continue;
         };
-        let part = one(value, &value_due, scope).map_err(|found| found.map(|problem| problem.within(name.as_str())));
+        let part = one(value, &value_due, scope).map_err(|found| found.within(name.as_str()));
         parts.extend(problems.take(part).map(|part| (key, part)));
     }
     problems.or(())?;
@@ -180,7 +180,7 @@ fn message(entries: &Object<String, Json>, of: &MessageDescriptor, scope: &Scope
             continue;
         }
         let part = one(value, &Due::Field(field.clone()), scope);
-        let part = part.map_err(|found| found.map(|problem| problem.within(name.as_str())));
+        let part = part.map_err(|found| found.within(name.as_str()));
         match problems.take(part) {
             Some(Part::Fixed(value)) => {
                 let set = built.base.try_set_field(&field, value);
@@ -230,7 +230,7 @@ fn packed(entries: &Object<String, Json>, any: &MessageDescriptor, scope: &Scope
     let part = if WellKnown::of(&of).is_some() || of.full_name() == "google.protobuf.FieldMask" {
         // Their JSON is not made of their fields, and so it has a name of its own.
         let value = entries.get("value").unwrap_or(&Json::Null);
-        one(value, &due, scope).map_err(|found| found.map(|problem| problem.within("value")))?
+        one(value, &due, scope).map_err(|found| found.within("value"))?
     } else {
         let fields = entries.iter().filter(|(key, _)| *key != TYPE).map(|(key, value)| (key.clone(), value.clone()));
         message(&fields.collect(), &of, scope)?

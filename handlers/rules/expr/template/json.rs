@@ -34,14 +34,14 @@ impl Tree {
             Json::String(text) if text.starts_with('=') => Tree::Expression(Box::new(expression(text, scope)?)),
             Json::Array(items) => {
                 let trees = items.iter().enumerate().filter_map(|(at, item)| {
-                    problems.take(Tree::compile(item, scope).map_err(|found| found.map(|problem| problem.within(at))))
+                    problems.take(Tree::compile(item, scope).map_err(|found| found.within(at)))
                 });
                 Tree::List(trees.collect())
             }
             Json::Object(entries) => {
                 let trees = entries.iter().filter_map(|(key, value)| {
                     let tree = Tree::compile(value, scope);
-                    let tree = tree.map_err(|found| found.map(|problem| problem.within(key.as_str())));
+                    let tree = tree.map_err(|found| found.within(key.as_str()));
                     Some((Key::from(key.as_str()), problems.take(tree)?))
                 });
                 Tree::Map(trees.collect())
