@@ -33,6 +33,7 @@ pub(super) fn assemble(
     let mut services = FxHashMap::default();
     let mut index = Index::default();
     let mut breaks = Vec::new();
+    let mut schemas = Vec::new();
     let refuses = document.shape.reload.wire_breaks == WireBreaks::Refuse;
     problems.take(index.add_hosts_own());
     for (entry, mount, others) in mounts {
@@ -58,8 +59,10 @@ pub(super) fn assemble(
                 method.own = Some((route, largest_message));
             }
         }
+        schemas.push((entry.name.clone(), schema));
         services.insert(entry.name, Mounted { service, route, methods, largest_message, health });
     }
+    problems.take(index.add_details(&schemas));
     let asked: HashSet<&str> = document.services.iter().map(|entry| entry.name.as_str()).collect();
     for old in before.descriptors().filter(|old| !asked.contains(old.full_name())) {
         let (file, symbol) = (old.parent_file().name().to_owned(), old.full_name().to_owned());

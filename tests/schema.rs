@@ -2,6 +2,7 @@
 //! whatever is right reaches every client to the byte.
 
 mod clash;
+mod details;
 mod editions;
 mod large;
 mod mutated;

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto};
 
+use super::details;
 use super::merge::{self, Merged};
 use crate::config::Problem;
+use crate::host::schema::{self, Files, Schema};
 use crate::proto;
 
 /// Clients take messages of 4 MiB at the most; a whole answer stays below.
@@ -57,7 +59,7 @@ impl Index {
     /// The files of one mount. A file that is there already, to the byte but for
     /// comments, is shared; one that contradicts another is a problem that
     /// names both.
-    pub(crate) fn add(&mut self, owner: &str, files: BTreeMap<String, Bytes>) -> Result<(), Problem> {
+    pub(crate) fn add(&mut self, owner: &str, files: Files) -> Result<(), Problem> {
         for (name, bytes) in files {
             if is_hosts_own(&name) {
                 continue;
@@ -88,6 +90,43 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// What failures' details are made of, though no service imports it. It comes
+    /// last: what a service imports holds, then what any schema has, then the
+    /// host's own.
+    pub(crate) fn add_details(&mut self, schemas: &[(String, Schema)]) -> Result<(), Problem> {
+        let own = details::own()?;
+        for name in details::FILES {
+            for (owner, schema) in schemas {
+                self.offer(owner, name, schema.closure(name))?;
+            }
+            self.offer("the host", name, schema::closure(&own, name))?;
+        }
+        Ok(())
+    }
+
+    /// A file and what it imports, which stay away where the file is there
+    /// already, or anything that they declare is.
+    fn offer(&mut self, owner: &str, name: &str, mut files: Files) -> Result<(), Problem> {
+        if self.by_name.contains_key(name) {
+            return Ok(());
+        }
+        files.retain(|name, _| !self.by_name.contains_key(name));
+        let mut offered = Index::default();
+        offered.add(owner, files.clone())?;
+        if offered.contradicts(self) { Ok(()) } else { self.add(owner, files) }
+    }
+
+    /// Whether the files of both cannot stand together.
+    fn contradicts(&self, other: &Index) -> bool {
+        let is_taken = |symbol| other.symbols.contains_key(symbol) || other.packages.contains_key(symbol);
+        let is_extended = |(extendee, numbers): (&String, &BTreeMap<i32, usize>)| {
+            other.extensions.get(extendee).is_some_and(|there| numbers.keys().any(|number| there.contains_key(number)))
+        };
+        self.symbols.keys().any(is_taken)
+            || self.packages.keys().any(|package| other.symbols.contains_key(package))
+            || self.extensions.iter().any(is_extended)
     }
 
     fn insert(&mut self, owner: &str, file: FileDescriptorProto, bytes: Bytes) -> Result<(), Problem> {

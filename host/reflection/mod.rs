@@ -6,6 +6,7 @@
 //! generation is installed, a stream that has gone quiet is ended cleanly and
 //! the client's next one sees the new list.
 
+mod details;
 mod index;
 mod merge;
 

@@ -97,17 +97,22 @@ impl Schema {
 
     /// A file and all it imports, as the bytes they were given in.
     pub(super) fn closure(&self, root: &str) -> Files {
-        let mut found = Files::new();
-        let mut left = VecDeque::from([root.to_owned()]);
-        while let Some(name) = left.pop_front() {
-            let Some(bytes) = self.files.get(&name).filter(|_| !found.contains_key(&name)) else { continue };
-            if let Ok(head) = Head::decode(bytes.clone()) {
-                left.extend(head.imports);
-            }
-            found.insert(name, bytes.clone());
-        }
-        found
+        closure(&self.files, root)
     }
+}
+
+/// A file among others, and all of them that it imports; nothing where it is not there.
+pub(super) fn closure(files: &Files, root: &str) -> Files {
+    let mut found = Files::new();
+    let mut left = VecDeque::from([root.to_owned()]);
+    while let Some(name) = left.pop_front() {
+        let Some(bytes) = files.get(&name).filter(|_| !found.contains_key(&name)) else { continue };
+        if let Ok(head) = Head::decode(bytes.clone()) {
+            left.extend(head.imports);
+        }
+        found.insert(name, bytes.clone());
+    }
+    found
 }
 
 /// The first of several problems, and that there are more.

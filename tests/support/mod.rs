@@ -111,7 +111,7 @@ impl Starter {
         self
     }
 
-    /// With a file beside the configuration.
+    /// With a file beside the configuration, or in a folder there.
     pub fn file(mut self, name: &str, content: &str) -> Self {
         self.files.push((name.to_owned(), content.to_owned()));
         self
@@ -145,7 +145,9 @@ impl Starter {
     pub fn start(self, yaml: &str) -> Ostler {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &self.files {
-            std::fs::write(folder.path().join(name), content).unwrap();
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
         }
         let file = folder.path().join("ostler.yaml");
         std::fs::write(&file, with_port(yaml)).unwrap();

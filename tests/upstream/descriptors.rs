@@ -69,6 +69,16 @@ fn prost_types_loses_options_that_it_does_not_know() {
     assert!(known.encode_to_vec().is_empty(), "prost-types keeps them: the workaround can go");
 }
 
+/// Hence host/reflection/details.rs gives them the names that everybody imports them by.
+#[test]
+fn tonic_types_calls_google_s_files_by_bare_names() {
+    let set = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).unwrap();
+    let mut names: Vec<_> =
+        set.file.iter().filter(|file| file.package() == "google.rpc").map(|file| file.name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["error_details.proto", "status.proto"], "they have other names: the workaround can go");
+}
+
 fn watch(service: &str) -> Request<HealthCheckRequest> {
     Request::new(HealthCheckRequest { service: service.to_owned() })
 }

@@ -132,16 +132,13 @@ pub(super) async fn failure(status: &Status, schema: &mut Schema) -> Failure {
 /// A detail's type: as the host has it, or as all who use gRPC do. What a host
 /// cannot say of a detail does not hide the failure itself.
 async fn type_of(name: &str, schema: &mut Schema) -> Option<MessageDescriptor> {
-    let known = schema.pool().get_message_by_name(name);
-    let known = known.or_else(|| {
+    if schema.pool().get_message_by_name(name).is_none() {
+        let _ = schema.learn(name).await;
+    }
+    schema.pool().get_message_by_name(name).or_else(|| {
         let google_rpc = DescriptorPool::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).ok()?;
         google_rpc.get_message_by_name(name)
-    });
-    match known {
-        Some(known) => Some(known),
-        None if schema.learn(name).await.ok()? => schema.pool().get_message_by_name(name),
-        None => None,
-    }
+    })
 }
 
 /// Metadata on stderr, a line each.
