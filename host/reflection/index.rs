@@ -262,20 +262,18 @@ impl Index {
     }
 
     /// A file and then what it imports, breadth first, without what `sent`
-    /// holds already; the file itself always. Stops short of what a client
-    /// would refuse: the rest can be asked for by name.
+    /// holds already; the file itself always. What would make the answer larger
+    /// than a client takes stays out, and can be asked for by name; smaller files
+    /// behind it do not, as grpc-reflection-js asks for one or two at the most.
     pub(super) fn closure(&self, root: usize, sent: &mut HashSet<usize>) -> Vec<Bytes> {
         let mut answer = Vec::new();
-        let mut bytes = 0;
+        let mut room = LARGEST_ANSWER_BYTES;
         let mut seen = HashSet::from([root]);
         let mut queue = VecDeque::from([root]);
         while let Some(at) = queue.pop_front() {
             let file = &self.files[at];
-            if at == root || !sent.contains(&at) {
-                bytes += file.bytes.len();
-                if at != root && bytes > LARGEST_ANSWER_BYTES {
-                    break;
-                }
+            if at == root || (file.bytes.len() <= room && !sent.contains(&at)) {
+                room = room.saturating_sub(file.bytes.len());
                 sent.insert(at);
                 answer.push(file.bytes.clone());
             }
