@@ -8,6 +8,7 @@ mod large;
 mod mutated;
 mod reflect;
 mod refused;
+mod several;
 mod truth;
 mod wire;
 

@@ -1,6 +1,7 @@
 //! Sets that are large or deep: loaded, or refused with words, and never with
 //! the stack.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,10 +12,13 @@ use ostler::host::Schema;
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorProto};
 
+use serde_json::json;
+
 use super::{field, file, message, of, service, set};
+use crate::support::callers::{Caller, cannot, grpcui};
 use crate::support::client::channel;
 use crate::support::walk::health_list;
-use crate::support::{Ostler, PATIENCE, Starter, ostler, stdout};
+use crate::support::{Ostler, PATIENCE, Starter};
 use crate::third_party::hello_host;
 
 /// A file for each name, importing the next.
@@ -32,19 +36,23 @@ fn chain(length: usize) -> Vec<FileDescriptorProto> {
     files
 }
 
-/// A set of about so many bytes: messages of fifty fields each.
-pub fn large(bytes: usize) -> Vec<u8> {
+/// Messages of fifty fields each: 100 of them are some 90 KB.
+pub fn messages(numbers: Range<usize>) -> Vec<DescriptorProto> {
     let kinds = [Type::Int32, Type::String, Type::Double, Type::Bytes];
     let each = |at: usize| {
         let fields = (1..=50).map(|number| field(&format!("field_{number}"), number, kinds[number as usize % 4]));
         message(&format!("Message{at}"), fields.collect())
     };
+    numbers.map(each).collect()
+}
+
+/// A set of about so many bytes.
+pub fn large(bytes: usize) -> Vec<u8> {
     let mut files = Vec::new();
     let (mut size, mut at) = (0, 0);
     while size < bytes {
-        let messages: Vec<DescriptorProto> = (at..at + 100).map(each).collect();
+        let next = file(&format!("large{at}.proto"), &[], messages(at..at + 100));
         at += 100;
-        let next = file(&format!("large{at}.proto"), &[], messages);
         size += prost::Message::encoded_len(&next);
         files.push(next);
     }
@@ -103,13 +111,17 @@ fn serve(schema: &str, service: &str, folder: &Path) -> Ostler {
     Starter::default().program(hello_host()).start(&yaml)
 }
 
+/// Its messages are as deep in each other as its imports are, and one is in none.
+const DEEP: &str =
+    "service Deep { rpc Go(M0) returns (M0); rpc Flat(Flat) returns (Flat); } message Flat { string text = 1; }";
+
 #[tokio::test]
-async fn three_thousand_imports_deep_by_every_road() {
+async fn three_thousand_imports_deep_by_every_road_and_every_client() {
     let folder = tempfile::tempdir().unwrap();
     for at in 0..3000 {
         let import = if at == 2999 { String::new() } else { format!("import \"f{}.proto\";", at + 1) };
         let next = if at == 2999 { String::new() } else { format!("M{} next = 2;", at + 1) };
-        let service = if at == 0 { "service Deep { rpc Go(M0) returns (M0); }" } else { "" };
+        let service = if at == 0 { DEEP } else { "" };
         let text =
             format!("syntax = \"proto3\"; package p; {import} message M{at} {{ string text = 1; {next} }} {service}");
         std::fs::write(folder.path().join(format!("f{at}.proto")), text).unwrap();
@@ -121,9 +133,19 @@ async fn three_thousand_imports_deep_by_every_road() {
     let schema = Schema::reflected(&format!("http://{}", host.address()), "p.Deep", PATIENCE).await.unwrap();
     println!("asked for by reflection: {:?}", begun.elapsed());
     assert!(schema.service("p.Deep").is_ok());
-    // grpcurl goes no deeper than 1,024.
-    let answer = ostler(&["call", "p.Deep/Go", r#"{"text": "abc"}"#, "--address", host.address()]);
-    assert_eq!(stdout(&answer), "{\"text\":\"cba\"}\n");
+    for (caller, method) in Caller::ALL.into_iter().flat_map(|caller| [(caller, "Go"), (caller, "Flat")]) {
+        let request = json!({"text": "abc"});
+        let Some(answer) = caller.call(host.address(), &format!("p.Deep/{method}"), &request) else { continue };
+        match (caller, method) {
+            (Caller::Grpcurl, _) => cannot("import tree depth > 1024", answer),
+            // A class for each message, each made while the one that has it is.
+            (Caller::Python, "Go") => cannot("RecursionError", answer),
+            _ => assert_eq!(answer, Ok(json!({"text": "cba"})), "{caller:?} and {method}"),
+        }
+    }
+    if let Some(started) = grpcui(host.address()) {
+        assert_eq!(started, Ok(()));
+    }
     // Refused with words where it goes in a circle.
     let last = "syntax = \"proto3\"; package p; import \"f0.proto\"; message M2999 {}";
     std::fs::write(folder.path().join("f2999.proto"), last).unwrap();

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use crate::support::callers::{Caller, grpcui};
 use crate::support::client::channel;
-use crate::support::tools::{run_with, script, tool};
+use crate::support::tools::{script, tool};
 use crate::support::walk::{Reflection, VERSIONS, walk};
 use crate::support::{Ostler, Starter, project, stdout};
 use crate::third_party::hello_host;
@@ -148,22 +149,21 @@ fn grpcurl_sees_options_and_comments_and_calls_all_four_kinds() {
 
 #[test]
 fn buf_curl_calls_it() {
-    let Some(buf) = tool("BUF") else { return };
-    let host = serve(&folder());
-    let mut command = Command::new(buf);
-    command.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", r#"{"text": "abc"}"#]);
-    let answer = run_with(command.arg(format!("http://{}/rich.v1.Rich/Turn", host.address())), "");
-    assert_eq!(serde_json::from_str::<Value>(&stdout(&answer)).unwrap(), json!({"text": "cba"}));
+    let Some(answer) = Caller::Buf.call(serve(&folder()).address(), "rich.v1.Rich/Turn", &json!({"text": "abc"}))
+    else {
+        return;
+    };
+    assert_eq!(answer, Ok(json!({"text": "cba"})));
 }
 
 #[test]
 fn python_reads_the_options_by_reflection_alone() {
     let Some(python) = tool("PYTHON") else { return };
     let host = serve(&folder());
-    let args = [host.address(), "rich.v1.Rich/Turn", "abc"];
+    let args = [host.address(), "rich.v1.Rich/Turn", r#"{"text": "abc"}"#];
     let seen: Value =
         serde_json::from_str(&stdout(&script(python, "python/reflected.py", &args).output().unwrap())).unwrap();
-    assert_eq!(seen["text"], "cba");
+    assert_eq!(seen["answer"], json!({"text": "cba"}));
     assert_eq!(seen["fields"]["again"], 9);
     let options = seen["options"].as_str().unwrap();
     for words in ["[rich.options.policy]", "roles: \"writer\"", "[rich.options.priority]: 7"] {
@@ -175,29 +175,17 @@ fn python_reads_the_options_by_reflection_alone() {
 fn grpc_reflection_js_understands_it() {
     let Some(modules) = tool("NODE_TOOLS") else { return };
     let host = serve(&folder());
-    let mut command = script("node".into(), "node/reflected.js", &[host.address(), "rich.v1.Rich/Turn", "abc"]);
+    let mut command =
+        script("node".into(), "node/reflected.js", &[host.address(), "rich.v1.Rich/Turn", r#"{"text": "abc"}"#]);
     let seen: Value = serde_json::from_str(&stdout(&command.env("NODE_TOOLS", &modules).output().unwrap())).unwrap();
-    assert_eq!((&seen["text"], &seen["fields"]["choice"]), (&json!("cba"), &Value::Null));
+    assert_eq!((&seen["answer"], &seen["fields"]["choice"]), (&json!({"text": "cba"}), &Value::Null));
     assert_eq!(seen["fields"]["parcel"], 7);
 }
 
-/// What it serves is made of everything that the host describes, before it says
-/// where: one message that it cannot understand and it does not start.
 #[test]
 fn grpcui_starts_over_it() {
-    use std::io::{BufRead as _, BufReader};
-    use std::process::Stdio;
-    let Some(grpcui) = tool("GRPCUI") else { return };
-    let host = serve(&folder());
-    let mut started = Command::new(grpcui)
-        .args(["-plaintext", "-bind", "127.0.0.1", "-port", "0", host.address()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let line = BufReader::new(started.stdout.take().unwrap()).lines().next();
-    let _ = started.kill();
-    let _ = started.wait();
-    assert!(line.is_some_and(|line| line.unwrap().contains("available at http://127.0.0.1:")));
+    let Some(started) = grpcui(serve(&folder()).address()) else { return };
+    assert_eq!(started, Ok(()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each subject uses its own part
 
 pub mod authority;
+pub mod callers;
 pub mod client;
 pub mod measure;
 pub mod tools;

@@ -1,8 +1,8 @@
 // Calls one method that it knows by reflection alone.
 //
-//   NODE_TOOLS=... node reflected.js ADDRESS package.Service/Method TEXT
+//   NODE_TOOLS=... node reflected.js ADDRESS package.Service/Method JSON
 //
-// Prints one JSON object: the text that came back, and the fields of the request.
+// Prints one JSON object: the answer, and the fields of the request.
 'use strict';
 
 const seen = require('./seen.js');
@@ -10,8 +10,8 @@ const { grpc } = seen;
 const { Client: Reflection } = seen.tools('grpc-reflection-js');
 
 seen.report(async () => {
-  const [address, method, text] = process.argv.slice(2);
-  if (!text) throw new Error('expected ADDRESS package.Service/Method TEXT');
+  const [address, method, json] = process.argv.slice(2);
+  if (!json) throw new Error('expected ADDRESS package.Service/Method JSON');
   const [name, called] = method.split('/');
   const credentials = grpc.credentials.createInsecure();
   const reflection = new Reflection(address, credentials, seen.CHANNEL_OPTIONS);
@@ -24,11 +24,11 @@ seen.report(async () => {
   const answer = await new Promise((resolve, reject) => client.makeUnaryRequest(
     `/${name}/${called}`,
     (value) => Buffer.from(request.encode(request.fromObject(value)).finish()),
-    (bytes) => response.toObject(response.decode(bytes)),
-    { text },
+    (bytes) => response.toObject(response.decode(bytes), { enums: String, longs: String }),
+    JSON.parse(json),
     (error, value) => (error ? reject(error) : resolve(value)),
   ));
   client.close();
   const fields = Object.fromEntries(request.fieldsArray.map((field) => [field.name, field.id]));
-  return { text: answer.text, fields };
+  return { answer, fields };
 });
