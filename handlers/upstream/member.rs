@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -30,7 +31,8 @@ struct Shared {
     /// Whether it is known to take no calls: what every call reads.
     down: AtomicBool,
     breaker: Breaker,
-    /// How it is; `None` before that is known.
+    /// How it is; `None` before that is known. Also marked as changed when the
+    /// breaker has.
     health: watch::Sender<Option<Health>>,
 }
 
@@ -60,7 +62,7 @@ impl Member {
 
     /// It has answered a call.
     pub(super) fn succeeded(&self) {
-        self.known.breaker.succeeded();
+        self.known.succeeded();
     }
 
     /// It has failed a call.
@@ -68,14 +70,24 @@ impl Member {
         if self.known.breaker.failed() {
             tracing::warn!(service, server = %self.target.address(), "a server fails, and is left alone");
         }
+        // By the call that tried it again, too.
+        if self.left_alone().is_some() {
+            self.known.health.send_modify(|_| {});
+        }
     }
 
-    /// Whether it serves; `None` where that is not known yet.
+    /// Whether calls go there; `None` where that is not known yet.
     pub(super) fn serves(&self) -> Option<bool> {
-        self.known.health.borrow().as_ref().map(Health::is_serving)
+        let serves = self.known.health.borrow().as_ref().map(Health::is_serving);
+        if self.left_alone().is_some() { Some(false) } else { serves }
     }
 
-    /// Changes when that does.
+    /// Until when it is left alone, if it is.
+    pub(super) fn left_alone(&self) -> Option<Instant> {
+        self.known.breaker.open_until()
+    }
+
+    /// Changes when that does, but for the time that passes.
     pub(super) fn watch(&self) -> watch::Receiver<Option<Health>> {
         self.known.health.subscribe()
     }
@@ -86,7 +98,7 @@ impl Shared {
         let serves = health.is_serving();
         if self.down.swap(!serves, Ordering::Relaxed) && serves {
             // It is not what it was when it failed.
-            self.breaker.succeeded();
+            self.succeeded();
         }
         let was_there = !matches!(&*self.health.borrow(), Some(Health::Nobody(_)));
         match &health {
@@ -95,6 +107,12 @@ impl Shared {
             _ => {}
         }
         self.health.send_if_modified(|told| told.replace(health.clone()) != Some(health));
+    }
+
+    fn succeeded(&self) {
+        if self.breaker.succeeded() {
+            self.health.send_modify(|_| {});
+        }
     }
 }
 

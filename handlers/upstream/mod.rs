@@ -15,9 +15,11 @@ mod service;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::select_all;
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 
 use crate::host::{BoxError, Build, Mount, Plugin, ServingStatus};
 use member::Member;
@@ -46,7 +48,7 @@ impl Plugin for Upstream {
     }
 }
 
-/// SERVING while one of the servers is.
+/// SERVING while calls go to one of the servers.
 fn health(members: &[Arc<Member>], build: &Build) -> watch::Receiver<ServingStatus> {
     let members = members.to_vec();
     let mut changed: Vec<_> = members.iter().map(|member| member.watch()).collect();
@@ -55,7 +57,11 @@ fn health(members: &[Arc<Member>], build: &Build) -> watch::Receiver<ServingStat
         loop {
             let status = together(&members);
             tell.send_if_modified(|told| std::mem::replace(told, status) != status);
-            let _ = select_all(changed.iter_mut().map(|member| Box::pin(member.changed()))).await;
+            let again = members.iter().filter_map(|member| member.left_alone()).min();
+            tokio::select! {
+                _ = select_all(changed.iter_mut().map(|member| Box::pin(member.changed()))) => {}
+                () = sleep_until(again.unwrap_or_else(Instant::now).into()), if again.is_some() => {}
+            }
         }
     });
     health
