@@ -3,6 +3,7 @@
 
 mod behind;
 mod encrypted;
+mod health;
 mod makes;
 mod passes;
 mod recorded;

@@ -14,12 +14,12 @@ use tonic_health::ServingStatus;
 use super::LISTEN;
 use super::backoff::Backoff;
 use super::folder;
-use super::follow::{Found, follow};
 use super::logs::{Last, Of, pump};
 use super::settings::{Config, Restart};
 use super::state::Tell;
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::forward::{Health, health};
 use crate::host::guard::{Ended, Guarded, Guarding};
 
 /// How long the last lines of an ended command may take to come.
@@ -163,8 +163,10 @@ impl Command {
         pid: u32,
         ready_for: &mut Option<Duration>,
     ) -> How {
-        let (tell, mut found) = watch::channel(Found::Nobody("nobody listens there".to_owned()));
-        let mut following = std::pin::pin!(follow(socket, self.service.clone(), tell));
+        let peer = super::at(socket, &self.service);
+        let (tell, mut found) = watch::channel(Health::Nobody("nobody listens there".into()));
+        let tell = move |health| drop(tell.send_replace(health));
+        let mut following = std::pin::pin!(health::follow(peer.clone(), self.service.clone(), tell));
         let mut ready: Option<Instant> = None;
         let mut why = "nobody listens there".to_owned();
         // Until when it must serve, or be heard of again.
@@ -173,19 +175,19 @@ impl Command {
             tokio::select! {
                 () = self.stop.cancelled() => break How::Stopped,
                 ended = guarded.ended() => break How::Ended(ended),
-                () = &mut following => {}
+                never = &mut following => match never {},
                 _ = found.changed() => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => break How::Silent(why),
             }
             match &*found.borrow_and_update() {
-                Found::Nobody(words) => {
-                    why.clone_from(words);
+                Health::Nobody(words) => {
+                    why = words.to_string();
                     if ready.is_some() && until.is_none() {
                         until = Some(Instant::now() + self.config.start_within.0);
                         self.tell.down(&format!("its process does not answer: {words}"));
                     }
                 }
-                Found::Somebody { peer, status, .. } => {
+                Health::Somebody { status, .. } => {
                     why = "it listens, and says it is not serving".to_owned();
                     if ready.is_none() && *status == ServingStatus::Serving {
                         ready = Some(Instant::now());

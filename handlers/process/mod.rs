@@ -3,14 +3,12 @@
 //!
 //! ```text
 //! command: guard ─ process ─┐
-//! socket, sockets ──────────┴ follow: connection, health ─▶ state ─▶ relay, health
+//! socket, sockets ──────────┴ its health, followed ─▶ state ─▶ relay, health
 //! ```
 
 mod backoff;
 mod command;
 mod folder;
-mod follow;
-mod link;
 mod logs;
 mod others;
 mod relay;
@@ -19,13 +17,14 @@ mod settings;
 mod state;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Problem;
+use crate::host::forward::{Address, Options, Target};
 use crate::host::{BoxError, Build, Mount, Plugin, Schema};
 use command::Command;
 use relay::Relay;
@@ -85,7 +84,7 @@ impl Kept {
     async fn schema(&self, service: &str) -> Result<Arc<Schema>, Problem> {
         let peer = self.known.next().and_then(|mut peers| peers.next().ok_or_else(|| "nobody answers".to_owned()));
         let told = match peer {
-            Ok(peer) => schema::ask(&peer, service).await,
+            Ok(peer) => schema::ask(peer.address(), service).await,
             Err(why) => Err(Problem::new(format!("what `{service}` is cannot be asked for: {why}"))
                 .label("needs `schema`")
                 .help("write `schema: protos/service.proto` beside `handler`")),
@@ -114,6 +113,11 @@ fn start(config: Config, source: Source, build: &Build) -> Kept {
         Source::Folder(path) => build.accompany(others::folder(build.path(&path), service, tell, stop.clone())),
     }
     Kept { known, nudge, schema: Mutex::default(), _stop: stop.drop_guard() }
+}
+
+/// Whoever answers on a socket.
+fn at(socket: PathBuf, service: &str) -> Arc<Target> {
+    Target::new(Address::Unix(socket), Options::new(service))
 }
 
 /// The settings' content, as a name. Secrets among them are not to be read in it.

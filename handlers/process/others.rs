@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
-use super::follow::{Found, Peer, follow};
 use super::schema;
 use super::state::Tell;
+use crate::host::forward::{Health, Target, health};
 
 /// How often a folder is looked through.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,19 +24,13 @@ const MOST_SOCKETS: usize = 64;
 
 /// Follows one socket until told to stop.
 pub(super) async fn socket(path: PathBuf, service: String, tell: Tell, stop: CancellationToken) {
-    let (found, mut seen) = watch::channel(Found::Nobody("nobody listens there".to_owned()));
-    let passing_on = async {
-        while seen.changed().await.is_ok() {
-            let now = seen.borrow_and_update().clone();
-            match now {
-                Found::Nobody(why) => tell.down(&format!("nobody answers on its socket: {why}")),
-                Found::Somebody { peer, status, .. } => tell.up(vec![peer], status),
-            }
-        }
+    let peer = super::at(path, &service);
+    let pass_on = |health| match health {
+        Health::Nobody(why) => tell.down(&format!("nobody answers on its socket: {why}")),
+        Health::Somebody { status, .. } => tell.up(vec![peer.clone()], status),
     };
     tokio::select! {
-        () = follow(path, service, found) => {}
-        () = passing_on => {}
+        never = health::follow(peer.clone(), service, pass_on) => match never {},
         () = stop.cancelled() => {}
     }
 }
@@ -50,7 +44,7 @@ enum Use {
     /// Not known yet.
     Unknown,
     Nothing,
-    Calls(Peer, ServingStatus),
+    Calls(Arc<Target>, ServingStatus),
 }
 
 /// One socket of a folder; its task ends with it.
@@ -121,22 +115,24 @@ fn told(followed: &BTreeMap<PathBuf, Followed>, tell: &Tell, early: bool) {
 /// Finds out for as long as it may whether a socket has the service: its
 /// health knows it by name, or else its reflection lists it.
 async fn judge(socket: PathBuf, service: String, good_for: watch::Sender<Use>, poke: Arc<Notify>) {
-    let (tell, mut found) = watch::channel(Found::Nobody("nobody listens there".to_owned()));
+    let peer = super::at(socket, &service);
+    let (tell, mut found) = watch::channel(Health::Nobody("nobody listens there".into()));
     let judging = async {
         while found.changed().await.is_ok() {
             let now = found.borrow_and_update().clone();
             let good = match now {
-                Found::Somebody { peer, status, own } if own || schema::ask(&peer, &service).await.is_ok() => {
-                    Use::Calls(peer, status)
+                Health::Somebody { status, own } if own || schema::ask(peer.address(), &service).await.is_ok() => {
+                    Use::Calls(peer.clone(), status)
                 }
-                Found::Nobody(_) | Found::Somebody { .. } => Use::Nothing,
+                Health::Nobody(_) | Health::Somebody { .. } => Use::Nothing,
             };
             good_for.send_replace(good);
             poke.notify_one();
         }
     };
+    let tell = move |health| drop(tell.send_replace(health));
     tokio::select! {
-        () = follow(socket, service.clone(), tell) => {}
+        never = health::follow(peer.clone(), service.clone(), tell) => match never {},
         () = judging => {}
     }
 }

@@ -37,7 +37,7 @@ impl Relay {
 async fn send(peers: Peers, mut call: Call) -> Result<Response, Status> {
     let mut last = Status::unavailable("nobody answers");
     for peer in peers {
-        match peer.target.send(&mut call).await {
+        match peer.send(&mut call).await {
             Ok(answer) => return Ok(answer),
             Err(Refused { status, cause: Cause::Unsent | Cause::Unprocessed }) => last = status,
             Err(Refused { status, .. }) => return Err(status),

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
-use super::follow::Peer;
 use crate::config::Problem;
 use crate::host::Schema;
+use crate::host::forward::Address;
 
 /// How long it may take to say what it has.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The schema of a service, as its process tells it.
-pub(super) async fn ask(peer: &Peer, service: &str) -> Result<Arc<Schema>, Problem> {
-    let told = Schema::reflected(&peer.target.address().to_string(), service, LIMIT).await;
+pub(super) async fn ask(process: &Address, service: &str) -> Result<Arc<Schema>, Problem> {
+    let told = Schema::reflected(process, service, LIMIT).await;
     told.map(Arc::new).map_err(|problem| {
         Problem::new(format!("the process does not describe `{service}`: {}", problem.message()))
             .help("say what it is by `schema`, or have it serve reflection")

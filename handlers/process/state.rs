@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
-use super::follow::Peer;
 use crate::config::Problem;
+use crate::host::forward::Target;
 
 /// Where calls go now.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(super) enum State {
     /// Nothing has been up yet.
     Starting,
     /// To these, one after the other.
-    Up(Arc<[Peer]>),
+    Up(Arc<[Arc<Target>]>),
     /// To nobody, for this reason.
     Down(String),
     /// The very first start has failed.
@@ -44,7 +44,7 @@ pub(super) fn channel() -> (Tell, Known) {
 }
 
 impl Tell {
-    pub(super) fn up(&self, peers: Vec<Peer>, status: ServingStatus) {
+    pub(super) fn up(&self, peers: Vec<Arc<Target>>, status: ServingStatus) {
         self.state.send_replace(State::Up(peers.into()));
         self.health(status);
     }
@@ -92,15 +92,15 @@ impl Known {
 
 /// Everybody once, each call from somebody else on.
 pub(super) struct Peers {
-    all: Arc<[Peer]>,
+    all: Arc<[Arc<Target>]>,
     turn: usize,
     left: usize,
 }
 
 impl Iterator for Peers {
-    type Item = Peer;
+    type Item = Arc<Target>;
 
-    fn next(&mut self) -> Option<Peer> {
+    fn next(&mut self) -> Option<Arc<Target>> {
         self.left = self.left.checked_sub(1)?;
         let at = self.turn.wrapping_add(self.left) % self.all.len();
         self.all.get(at).cloned()

@@ -33,15 +33,22 @@ impl Breaker {
             && self.until.compare_exchange(until, self.later(now), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The server has answered.
-    pub(super) fn succeeded(&self) {
+    /// Until when the server counts as one that takes no calls; `None` where it
+    /// takes them. Twice as long as it is left alone: by then a call has tried
+    /// it, if any came.
+    pub(super) fn open_until(&self) -> Option<Instant> {
+        let until = self.until.load(Ordering::Relaxed);
+        let until = (until != 0).then(|| *BEGUN + Duration::from_millis(self.later(until) - 1))?;
+        (Instant::now() < until).then_some(until)
+    }
+
+    /// The server has answered; returns whether that closed the breaker.
+    pub(super) fn succeeded(&self) -> bool {
         // Read first: what is not written stays in every core's cache.
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        if self.until.load(Ordering::Relaxed) != 0 {
-            self.until.store(0, Ordering::Relaxed);
-        }
+        self.until.load(Ordering::Relaxed) != 0 && self.until.swap(0, Ordering::Relaxed) != 0
     }
 
     /// The server has failed; returns whether that opened the breaker.
@@ -55,9 +62,10 @@ impl Breaker {
     }
 }
 
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Milliseconds since the process first asked, from 1 up.
 fn now() -> u64 {
-    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
     1 + u64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(u64::MAX / 4)
 }
 
@@ -74,7 +82,7 @@ mod tests {
         }
         assert!(!breaker.failed() && !breaker.failed());
         assert!(breaker.failed(), "the third in a row");
-        assert!(!breaker.lets_through());
+        assert!(!breaker.lets_through() && breaker.open_until().is_some());
         assert!(!breaker.failed(), "it is open already");
     }
 
@@ -82,13 +90,14 @@ mod tests {
     fn one_call_tries_it_and_a_success_closes_it() {
         let breaker = Breaker::new(1, Duration::ZERO);
         assert!(breaker.failed() && breaker.lets_through());
-        breaker.succeeded();
+        assert!(breaker.open_until().is_none(), "its time is over");
+        assert!(breaker.succeeded() && !breaker.succeeded(), "it closes once");
         let slow = Breaker { open: Duration::from_secs(3600), ..breaker };
         assert!(slow.failed());
         slow.until.store(1, Ordering::Relaxed);
         assert!(slow.lets_through(), "the time is over");
         assert!(!slow.lets_through(), "and one is enough to find out");
         slow.succeeded();
-        assert!(slow.lets_through());
+        assert!(slow.lets_through() && slow.open_until().is_none());
     }
 }

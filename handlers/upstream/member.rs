@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -11,23 +12,18 @@ use super::breaker::Breaker;
 use super::service::MOST_SERVERS;
 use super::settings::{self, Config};
 use crate::config::{Problem, Problems};
-use crate::host::forward::health::{self, Health};
-use crate::host::forward::{Address, Options, Target, Tls};
-use crate::host::{Build, ServingStatus};
+use crate::host::Build;
+use crate::host::forward::{Address, Health, Options, Target, Tls, health};
 
 /// Files of certificates and keys.
 const LARGEST_PEM_BYTES: u64 = 1 << 20;
-
-/// What is known of a server's health; `None` before it has been reached for
-/// the first time.
-pub(super) type Known = Option<Health>;
 
 /// A server.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) target: Arc<Target>,
     known: Arc<Shared>,
-    watching: AbortHandle,
+    following: AbortHandle,
 }
 
 #[derive(Debug)]
@@ -35,12 +31,14 @@ struct Shared {
     /// Whether it is known to take no calls: what every call reads.
     down: AtomicBool,
     breaker: Breaker,
-    told: watch::Sender<Known>,
+    /// How it is; `None` before that is known. Also marked as changed when the
+    /// breaker has.
+    health: watch::Sender<Option<Health>>,
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.watching.abort();
+        self.following.abort();
     }
 }
 
@@ -49,47 +47,73 @@ impl Member {
         let service = options.name.clone();
         let target = Target::new(address, options);
         let breaker = Breaker::new(breaker.failures.get(), breaker.open.0);
-        let known = Arc::new(Shared { down: AtomicBool::new(false), breaker, told: watch::Sender::new(None) });
-        let shared = known.clone();
-        let tell = move |health| {
-            let serves = health == Health::Serving;
-            if shared.down.swap(!serves, Ordering::Relaxed) && serves {
-                // It is not what it was when it failed.
-                shared.breaker.succeeded();
-            }
-            shared.told.send_if_modified(|told| told.replace(health) != Some(health));
-        };
-        let watching = tokio::spawn(health::watch(target.clone(), service, tell)).abort_handle();
-        Member { target, known, watching }
+        let known = Arc::new(Shared { down: AtomicBool::new(false), breaker, health: watch::Sender::new(None) });
+        let (shared, server, named) = (known.clone(), target.clone(), service.clone());
+        let tell = move |health| shared.tell(health, &named, server.address());
+        let followed = health::follow(target.clone(), service, tell);
+        let following = tokio::spawn(async { match followed.await {} }).abort_handle();
+        Member { target, known, following }
     }
 
-    /// Whether calls may go there, as far as is known.
-    pub(super) fn is_up(&self) -> bool {
-        !self.known.down.load(Ordering::Relaxed)
+    /// Whether a call may go there now, as far as is known; it is to be sent, then.
+    pub(super) fn takes_call(&self) -> bool {
+        !self.known.down.load(Ordering::Relaxed) && self.known.breaker.lets_through()
     }
 
-    /// Whether it is left alone.
-    pub(super) fn breaker(&self) -> &Breaker {
-        &self.known.breaker
+    /// It has answered a call.
+    pub(super) fn succeeded(&self) {
+        self.known.succeeded();
     }
 
-    /// How it is, and how it changes.
-    pub(super) fn watch(&self) -> watch::Receiver<Known> {
-        self.known.told.subscribe()
+    /// It has failed a call.
+    pub(super) fn failed(&self, service: &str) {
+        if self.known.breaker.failed() {
+            tracing::warn!(service, server = %self.target.address(), "a server fails, and is left alone");
+        }
+        // By the call that tried it again, too.
+        if self.left_alone().is_some() {
+            self.known.health.send_modify(|_| {});
+        }
+    }
+
+    /// Whether calls go there; `None` where that is not known yet.
+    pub(super) fn serves(&self) -> Option<bool> {
+        let serves = self.known.health.borrow().as_ref().map(Health::is_serving);
+        if self.left_alone().is_some() { Some(false) } else { serves }
+    }
+
+    /// Until when it is left alone, if it is.
+    pub(super) fn left_alone(&self) -> Option<Instant> {
+        self.known.breaker.open_until()
+    }
+
+    /// Changes when that does, but for the time that passes.
+    pub(super) fn watch(&self) -> watch::Receiver<Option<Health>> {
+        self.known.health.subscribe()
     }
 }
 
-/// How a service is whose servers are so.
-pub(super) fn together(members: impl Iterator<Item = Known>) -> ServingStatus {
-    let mut unknown = false;
-    for known in members {
-        match known {
-            Some(Health::Serving) => return ServingStatus::Serving,
-            None => unknown = true,
-            Some(Health::NotServing | Health::Unreachable) => {}
+impl Shared {
+    fn tell(&self, health: Health, service: &str, server: &Address) {
+        let serves = health.is_serving();
+        if self.down.swap(!serves, Ordering::Relaxed) && serves {
+            // It is not what it was when it failed.
+            self.succeeded();
+        }
+        let was_there = !matches!(&*self.health.borrow(), Some(Health::Nobody(_)));
+        match &health {
+            Health::Nobody(why) if was_there => tracing::warn!(service, %server, %why, "a server cannot be reached"),
+            Health::Somebody { .. } if !was_there => tracing::info!(service, %server, "a server can be reached again"),
+            _ => {}
+        }
+        self.health.send_if_modified(|told| told.replace(health.clone()) != Some(health));
+    }
+
+    fn succeeded(&self) {
+        if self.breaker.succeeded() {
+            self.health.send_modify(|_| {});
         }
     }
-    if unknown { ServingStatus::Unknown } else { ServingStatus::NotServing }
 }
 
 /// The servers that the settings name; those that are there already stay.

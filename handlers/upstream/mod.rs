@@ -15,8 +15,11 @@ mod service;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use futures_util::future::select_all;
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 
 use crate::host::{BoxError, Build, Mount, Plugin, ServingStatus};
 use member::Member;
@@ -45,21 +48,33 @@ impl Plugin for Upstream {
     }
 }
 
-/// SERVING while one of the servers is.
+/// SERVING while calls go to one of the servers.
 fn health(members: &[Arc<Member>], build: &Build) -> watch::Receiver<ServingStatus> {
-    let mut watched: Vec<_> = members.iter().map(|member| member.watch()).collect();
-    let mut now = move || member::together(watched.iter_mut().map(|member| *member.borrow_and_update()));
+    let members = members.to_vec();
     let mut changed: Vec<_> = members.iter().map(|member| member.watch()).collect();
-    let (tell, health) = watch::channel(now());
+    let (tell, health) = watch::channel(together(&members));
     build.spawn(async move {
         loop {
-            let any = changed.iter_mut().map(|member| Box::pin(member.changed()));
-            if futures_util::future::select_all(any).await.0.is_err() {
-                return;
-            }
-            let status = now();
+            let status = together(&members);
             tell.send_if_modified(|told| std::mem::replace(told, status) != status);
+            let again = members.iter().filter_map(|member| member.left_alone()).min();
+            tokio::select! {
+                _ = select_all(changed.iter_mut().map(|member| Box::pin(member.changed()))) => {}
+                () = sleep_until(again.unwrap_or_else(Instant::now).into()), if again.is_some() => {}
+            }
         }
     });
     health
+}
+
+/// How a service is whose servers are so.
+fn together(members: &[Arc<Member>]) -> ServingStatus {
+    let all = || members.iter().map(|member| member.serves());
+    if all().any(|serves| serves == Some(true)) {
+        ServingStatus::Serving
+    } else if all().any(|serves| serves.is_none()) {
+        ServingStatus::Unknown
+    } else {
+        ServingStatus::NotServing
+    }
 }

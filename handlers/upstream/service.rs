@@ -147,13 +147,13 @@ impl Service {
                 Ok(answer) => {
                     let told = verdict(answer.headers());
                     if told == Verdict::Answered {
-                        member.breaker().succeeded();
+                        member.succeeded();
                         if sent == 0 {
                             self.budget.earn();
                         }
                         return Ok(answer);
                     }
-                    self.failed(member);
+                    member.failed(&self.name);
                     sent += 1;
                     if told == Verdict::Never || !method.idempotent || !self.may_go_on(&call, sent) {
                         return Ok(answer);
@@ -164,7 +164,7 @@ impl Service {
                 }
                 Err(Refused { status, cause: Cause::Request }) => return Err(status),
                 Err(Refused { status, cause: Cause::Unsent }) => {
-                    self.failed(member);
+                    member.failed(&self.name);
                     if !call.is_whole() {
                         return Err(status);
                     }
@@ -173,7 +173,7 @@ impl Service {
                 Err(Refused { status, cause }) => {
                     sent += 1;
                     if cause == Cause::Overdue || status.code() == Code::Unavailable {
-                        self.failed(member);
+                        member.failed(&self.name);
                     }
                     let safe = method.idempotent && status.code() == Code::Unavailable;
                     if !(safe || cause == Cause::Unprocessed) || !self.may_go_on(&call, sent) {
@@ -192,19 +192,13 @@ impl Service {
         sent < self.attempts && call.is_whole() && self.budget.spend()
     }
 
-    fn failed(&self, member: &Member) {
-        if member.breaker().failed() {
-            tracing::warn!(service = self.name, server = %member.target.address(), "a server fails, and is left alone");
-        }
-    }
-
     /// The next server in turn that takes calls, rather one that was not tried
     /// yet; another only where it may be asked `again`.
     fn choose(&self, tried: &Tried, again: bool) -> Option<(usize, &Member)> {
         let count = self.members.len();
         let turn = turn();
         let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
-        let takes = |at: &usize| self.members[*at].is_up() && self.members[*at].breaker().lets_through();
+        let takes = |at: &usize| self.members[*at].takes_call();
         let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
         let at = fresh.or_else(|| (0..count).map(in_turn).filter(|at| again && tried.has(*at)).find(takes))?;
         Some((at, &*self.members[at]))

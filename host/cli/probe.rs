@@ -36,15 +36,15 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) async fn run(self) -> ExitCode {
         let limit = self.timeout.0;
-        let channel = match self.encryption.connect(&self.address, self.timeout).await {
-            Ok(channel) => channel,
+        let link = match self.encryption.connect(&self.address, self.timeout).await {
+            Ok(link) => link,
             Err(error) => {
                 complain(&format!("cannot reach {}: {error}", self.address));
                 return ExitCode::from(EXIT_UNREACHABLE);
             }
         };
         let question = HealthCheckRequest { service: self.service.clone() };
-        let asked = tokio::time::timeout(limit, HealthClient::new(channel).check(question)).await;
+        let asked = tokio::time::timeout(limit, HealthClient::new(link).check(question)).await;
         let status = match asked {
             Ok(Ok(answer)) => answer.into_inner().status(),
             Ok(Err(status)) => {

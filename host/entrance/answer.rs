@@ -70,9 +70,10 @@ impl Bound {
         Bound { at: None, timer: None, caller, ended: None }
     }
 
-    /// Bound by a deadline too; one too far away to be told is none.
-    pub(super) fn until(&mut self, arrived: Instant, limit: Option<Duration>) {
+    /// Bound by a deadline too, and when that is; one too far away to be told is none.
+    pub(super) fn until(&mut self, arrived: Instant, limit: Option<Duration>) -> Option<Instant> {
         self.at = limit.and_then(|limit| arrived.checked_add(limit));
+        self.at
     }
 
     /// Ready with the status the call ends with.

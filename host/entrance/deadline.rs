@@ -1,19 +1,25 @@
-//! `grpc-timeout`, read strictly: one to eight digits and a unit, as the
-//! gRPC over HTTP/2 protocol has it.
+//! Until when a call may last. `grpc-timeout` is read strictly: one to eight
+//! digits and a unit, as the gRPC over HTTP/2 protocol has it.
 
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
+
+/// When a call must be over, by its client's word or the host's, whichever is
+/// sooner: in the extensions of every mounted service's request that has a bound.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::host) struct Deadline(pub(in crate::host) Instant);
 
 /// The header.
 pub(super) const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// A header that is no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::host) struct Malformed;
+pub(super) struct Malformed;
 
 /// How long the client waits; `None` where it does not say.
-pub(in crate::host) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

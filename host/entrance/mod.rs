@@ -49,7 +49,7 @@ use room::Budget;
 
 pub(super) use answer::{Answer, Progress};
 pub(super) use caller::Caller;
-pub(super) use deadline::timeout;
+pub(super) use deadline::Deadline;
 
 /// What a client that is turned away for load is asked to wait.
 const PUSHBACK_MS: &str = "100";
@@ -170,10 +170,13 @@ impl Entrance {
             let status = Status::deadline_exceeded("the deadline had passed when the call came");
             return refused(ready(status.into_http()));
         }
-        bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
+        let due = bound.until(arrived, admitted.timeout.into_iter().chain(cap).min());
         let most = limits.buffered.0;
         let bounds = incoming::Bounds { cardinality, largest, patience: limits.unary_message.0, most };
         request.extensions_mut().insert(caller.peer.clone());
+        if let Some(due) = due.filter(|_| mounted) {
+            request.extensions_mut().insert(Deadline(due));
+        }
         let request = request.map(|body| Body::new(Incoming::new(body, bounds, caller.clone())));
         let work = self.hand_over(to, method, request);
         let bounds = Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), most };

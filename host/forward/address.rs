@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
+
+use super::pool::Resting;
 
 /// `http://host:port`, `https://host:port` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +36,16 @@ impl Address {
 
     pub(super) fn scheme(&self) -> Scheme {
         if self.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP }
+    }
+
+    /// How soon a server there is tried again. To look for a socket in the file
+    /// system costs next to nothing, and who starts up there is waited for.
+    pub(super) fn rest(&self) -> Resting {
+        let (first, longest) = match self {
+            Address::Tcp { .. } => (50, 1_000),
+            Address::Unix(_) => (10, 250),
+        };
+        Resting { first: Duration::from_millis(first), longest: Duration::from_millis(longest) }
     }
 
     /// Whether it is spoken to in TLS.

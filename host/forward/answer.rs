@@ -12,8 +12,8 @@ use tokio::time::Sleep;
 use tonic::Status;
 
 use super::connection::Place;
+use super::exchange::{Cause, Refused};
 use super::fault::Fault;
-use super::target::{Cause, Refused};
 use super::upload::Upload;
 
 /// A call under way: dropped, its stream is reset and its client read no further.

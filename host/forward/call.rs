@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::address::Address;
-use crate::host::entrance::timeout;
+use crate::host::entrance::Deadline;
 use crate::host::mount::Request;
 
 /// What is kept of a request so that it can be sent again.
@@ -33,7 +33,7 @@ pub struct Call {
     path: Option<PathAndQuery>,
     headers: HeaderMap,
     pub(super) payload: Payload,
-    /// When its client gives up.
+    /// When it must be over, as the entrance has it.
     due: Option<Instant>,
     /// When it is ended here.
     pub(super) limit: Option<Instant>,
@@ -85,8 +85,7 @@ impl Call {
         let (head, body) = request.into_parts();
         let mut headers = head.headers;
         headers.remove(HOST);
-        // The entrance has refused what is malformed.
-        let due = timeout(&headers).ok().flatten().and_then(|left| Instant::now().checked_add(left));
+        let due = head.extensions.get().map(|Deadline(due)| *due);
         headers.entry(TE).or_insert(HeaderValue::from_static("trailers"));
         let path = head.uri.into_parts().path_and_query;
         Call { path, headers, payload: Payload::Open(Ahead::default(), body), due, limit: None, kept: None }

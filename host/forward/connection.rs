@@ -13,10 +13,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use h2::PingPong;
 use h2::client::SendRequest;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::dial::ping;
-use super::heard::Count;
+use super::heard::Last;
 use super::target::Options;
 
 /// Calls on one connection, however many more its peer would take: their
@@ -38,8 +38,9 @@ struct Shared {
     gone: AtomicBool,
 }
 
-/// A connection as calls find it. It closes when this is dropped and its last
-/// call has ended.
+/// A connection as calls find it; clones are one. It closes when the last is
+/// dropped and its last call has ended.
+#[derive(Clone)]
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     shared: Arc<Shared>,
@@ -63,10 +64,6 @@ impl Drop for Place {
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Bytes>, driver: &Driver) -> Connection {
-        Connection { sender, shared: driver.shared.clone() }
-    }
-
     /// Whether its peer has closed it, or said that it takes no more calls.
     pub(super) fn is_gone(&mut self) -> bool {
         // Nothing of ours waits to be opened on this handle, so it is ready or broken.
@@ -88,57 +85,42 @@ impl Connection {
     }
 }
 
+type Driven = Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
+
 /// Reads and writes until the connection ends.
 pub(super) struct Driver {
-    connection: Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>,
-    pings: PingPong,
-    heard: Count,
-    shared: Arc<Shared>,
-    keepalive: Duration,
-    keepalive_answer: Duration,
+    connection: Driven,
+    alive: Alive,
 }
 
 impl Driver {
+    /// A connection, and what drives it.
     pub(super) fn new(
-        connection: Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>,
+        sender: SendRequest<Bytes>,
+        connection: Driven,
         pings: PingPong,
-        heard: Count,
+        last: Last,
         options: &Options,
-    ) -> Driver {
-        let Options { keepalive, keepalive_answer, .. } = *options;
+    ) -> (Connection, Driver) {
         let name = options.name.as_str().into();
         let shared = Arc::new(Shared { name, calls: AtomicUsize::new(0), gone: AtomicBool::new(false) });
-        Driver { connection, pings, heard, shared, keepalive, keepalive_answer }
+        let alive = Alive { pings, last, shared: shared.clone(), answer: options.keepalive_answer };
+        (Connection { sender, shared }, Driver { connection, alive })
     }
 
-    /// Whether it ended in order.
-    pub(super) async fn run(self) -> bool {
-        let Driver { connection, mut pings, heard, shared, keepalive, keepalive_answer } = self;
-        let _gone = Gone(shared.clone());
-        let vanished = async {
-            let mut slower = 1;
-            loop {
-                let before = heard.now();
-                sleep(keepalive * slower).await;
-                if heard.now() != before {
-                    slower = 1;
-                } else if shared.calls.load(Ordering::Relaxed) > 0 {
-                    if !matches!(timeout(keepalive_answer, ping(&mut pings)).await, Ok(Ok(()))) {
-                        return;
-                    }
-                    slower = SLOWEST.min(slower * SLOWER);
-                }
-            }
-        };
+    /// Until the connection ends, or is given up; returns whether it was.
+    pub(super) async fn run<F: Future<Output = ()>>(self, given_up: impl FnOnce(Alive) -> F) -> bool {
+        let Driver { connection, alive } = self;
+        let _gone = Gone(alive.shared.clone());
         // Frames wake the connection; what is kept in a set of its own is not
         // polled each time with it.
-        let mut vanished = FuturesUnordered::from_iter([vanished]);
+        let mut given_up = FuturesUnordered::from_iter([given_up(alive)]);
         tokio::select! {
             biased;
-            ended = connection => ended.is_ok(),
-            Some(()) = vanished.next() => {
-                tracing::debug!("a server that calls are sent on to has vanished");
-                false
+            _ = connection => false,
+            Some(()) = given_up.next() => {
+                tracing::debug!("a server has vanished");
+                true
             }
         }
     }
@@ -150,5 +132,52 @@ struct Gone(Arc<Shared>);
 impl Drop for Gone {
     fn drop(&mut self) {
         self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a connection's other end lives.
+pub(super) struct Alive {
+    pings: PingPong,
+    last: Last,
+    shared: Arc<Shared>,
+    answer: Duration,
+}
+
+impl Alive {
+    /// Waits until it has not said a word for so long.
+    pub(super) async fn silence(&self, long: Duration) {
+        loop {
+            let last = self.last.at();
+            sleep_until(last + long).await;
+            if self.last.at() == last {
+                return;
+            }
+        }
+    }
+
+    /// Whether it says, in time, that it lives.
+    pub(super) async fn answers(&mut self) -> bool {
+        matches!(timeout(self.answer, ping(&mut self.pings)).await, Ok(Ok(())))
+    }
+
+    /// Ready when it does not, asked after so long without a word while calls
+    /// wait, and ever more seldom as long as it says nothing else.
+    pub(super) async fn lost(mut self, quiet: Duration) {
+        let mut slower = 1;
+        let mut last = self.last.at();
+        loop {
+            sleep_until(last + quiet * slower).await;
+            let before = std::mem::replace(&mut last, self.last.at());
+            if last != before {
+                slower = 1;
+            } else if self.shared.calls.load(Ordering::Relaxed) == 0 {
+                sleep(quiet).await;
+            } else if self.answers().await {
+                last = self.last.at();
+                slower = SLOWEST.min(slower * SLOWER);
+            } else {
+                return;
+            }
+        }
     }
 }

@@ -8,16 +8,17 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::Builder;
 use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
-use super::connection::{Driver, MOST_STREAMS};
-use super::heard::{Count, Heard};
+use super::connection::{Connection, Driver, MOST_STREAMS};
+use super::heard::{Heard, Last};
 use super::target::Options;
+use super::tls::Tls;
 
 /// What the server may send of one answer before its client takes some of it.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
@@ -35,8 +36,8 @@ const RESETS_REMEMBERED: usize = 1024;
 /// Status details may hold some of this; more is the peer's mistake.
 const LARGEST_HEADERS_BYTES: u32 = 64 << 10;
 
-/// A connection that was made: where calls begin, and what drives it.
-pub(super) type Dialled = (SendRequest<Bytes>, Driver);
+/// A connection that was made, and what drives it.
+pub(super) type Dialled = (Connection, Driver);
 
 /// Connects, or says why not, without a word of where to.
 pub(super) async fn dial(address: &Address, options: &Options) -> Result<Dialled, String> {
@@ -46,22 +47,29 @@ pub(super) async fn dial(address: &Address, options: &Options) -> Result<Dialled
 
 async fn connect(address: &Address, options: &Options) -> Result<Dialled, String> {
     match (address, &options.tls) {
-        (Address::Unix(path), _) => shake(UnixStream::connect(path).await.map_err(|error| why(&error))?, options).await,
+        (Address::Unix(path), _) => {
+            let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => "its socket is not there".to_owned(),
+                _ => why(&error),
+            })?;
+            shake(stream, options).await
+        }
         (Address::Tcp { authority, .. }, tls) => {
             let port = authority.port_u16().unwrap_or_default();
             let stream = TcpStream::connect((address.host(), port)).await.map_err(|error| why(&error))?;
             stream.set_nodelay(true).map_err(|error| why(&error))?;
-            match tls {
-                Some(tls) if address.is_encrypted() => {
-                    let connector = TlsConnector::from(tls.config.clone());
-                    let stream = connector.connect(tls.name.clone(), stream).await.map_err(|error| why(&error))?;
-                    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                        return Err("it does not offer h2 in TLS".to_owned());
-                    }
-                    shake(stream, options).await
-                }
-                _ if address.is_encrypted() => Err("it is encrypted, and nothing is said of its authority".to_owned()),
-                _ => shake(stream, options).await,
+            if !address.is_encrypted() {
+                return shake(stream, options).await;
+            }
+            let tls = match tls {
+                Some(tls) => tls.clone(),
+                None => Tls::of_system(address.host()).map_err(|problem| problem.message().to_owned())?,
+            };
+            let connector = TlsConnector::from(tls.config);
+            let stream = connector.connect(tls.name, stream).await.map_err(|error| why(&error))?;
+            match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => shake(stream, options).await,
+                _ => Err("it does not offer h2 in TLS".to_owned()),
             }
         }
     }
@@ -71,7 +79,7 @@ async fn shake<T>(stream: T, options: &Options) -> Result<Dialled, String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let heard = Count::default();
+    let last = Last::new();
     let (sender, mut connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -82,7 +90,7 @@ where
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
         .max_local_error_reset_streams(None)
         .enable_push(false)
-        .handshake::<_, Bytes>(Heard::new(stream, heard.clone()))
+        .handshake::<_, Bytes>(Heard::new(stream, last.clone()))
         .await
         .map_err(broken)?;
     let mut pings = connection.ping_pong().ok_or("its connection cannot be asked whether it lives")?;
@@ -94,7 +102,7 @@ where
         },
         ponged = ping(&mut pings) => {
             ponged.map_err(broken)?;
-            Ok((sender, Driver::new(connection, pings, heard, options)))
+            Ok(Driver::new(sender, connection, pings, last, options))
         }
     }
 }
@@ -109,6 +117,7 @@ fn why(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(_)) => "its certificate is not one to be trusted".to_owned(),
         Some(_) => "TLS could not be agreed on".to_owned(),
+        None if error.kind() == io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
         None => error.kind().to_string(),
     }
 }

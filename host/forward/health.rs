@@ -1,180 +1,204 @@
-//! How a server says it is: health's Watch on a connection of its own, so that
-//! it is known while nobody calls, and no call is needed to find out that it
-//! is back.
+//! How a server is, followed: whether somebody answers there, and what its
+//! health says of a service. It has a connection of its own, so that it is
+//! known while nobody calls, and no call is needed to find out that it is back.
 
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request};
-use prost::Message as _;
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
-use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_check_response::ServingStatus as Wire;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::connection::Connection;
-use super::fault::foreign;
-use super::pool::pause;
+use super::address::Address;
+use super::connection::Alive;
+use super::link::Link;
 use super::target::Target;
+use crate::host::status::told;
 
-const PATH: &str = "/grpc.health.v1.Health/Watch";
+/// After so long without a word it is asked whether it lives, unless the target
+/// wants that sooner.
+const QUIET: Duration = Duration::from_secs(5);
+/// How long a server that lives may leave the question after its health
+/// unanswered before it is taken for one that says nothing about it.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+/// A connection that lasted so long ended for no fault that would come again at once.
+const STEADY: Duration = Duration::from_secs(1);
 /// A status is a few bytes.
 const LARGEST_MESSAGE_BYTES: usize = 1 << 10;
-/// How long a server that has taken the question may leave it unanswered
-/// before it counts as one that says nothing about its health.
-const FIRST_WORD: Duration = Duration::from_secs(5);
 
-/// How a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a server is for a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It takes calls, as it says itself or as its connection shows.
-    Serving,
-    /// It says that it takes none.
-    NotServing,
-    /// It cannot be reached.
-    Unreachable,
+    /// Nobody answers; why, without a word of where.
+    Nobody(Arc<str>),
+    /// Somebody does.
+    Somebody {
+        /// What they say of the service, or else of themselves as a whole; who
+        /// says neither serves as long as the connection lasts.
+        status: ServingStatus,
+        /// Whether it is said of the service by its name.
+        own: bool,
+    },
 }
 
-/// Why a Watch is over.
+impl Health {
+    /// Whether it takes calls.
+    pub fn is_serving(&self) -> bool {
+        matches!(self, Health::Somebody { status: ServingStatus::Serving, .. })
+    }
+}
+
+/// Why a connection is over.
 enum Over {
-    /// The server says nothing about its health.
-    Unimplemented,
-    /// The connection or the stream is no more.
-    Lost,
+    /// It was lost, or its server would say no more, for this reason.
+    Lost(String),
+    /// The server does not say that it lives.
+    Silent,
 }
 
-/// Tells how a server is for a service, now and at each change, for ever. One
-/// without a health service, or whose health does not know that service, is
-/// taken to serve as long as its connection lasts.
-pub async fn watch(target: Arc<Target>, service: String, mut tell: impl FnMut(Health)) {
+/// Tells how a server is for a service, at first and at each change, for ever.
+///
+/// One that hangs is found out when it has not said a word for five seconds
+/// (less where the target's `keepalive` is), and then for the target's
+/// `keepalive_answer` not that it lives. Calls to a socket in the file system
+/// end then as well: one process is behind it.
+pub async fn follow(target: Arc<Target>, service: String, mut tell: impl FnMut(Health)) -> Infallible {
     let mut failures = 0;
     loop {
-        match target.dial().await {
-            Err(_) => {
-                tell(Health::Unreachable);
-                sleep(pause(failures)).await;
-                failures = failures.saturating_add(1);
-            }
-            Ok((sender, driver)) => {
-                let connection = Connection::new(sender, &driver);
-                let mut driving = tokio::spawn(driver.run());
-                let _driven = Driven(driving.abort_handle());
-                let told = async {
-                    match follow(&target, &connection, &service, &mut tell).await {
-                        Over::Lost => {}
-                        Over::Unimplemented => {
-                            tell(Health::Serving);
-                            std::future::pending().await
-                        }
+        let why = match Link::made(target.address.clone(), &target.options).await {
+            Ok((link, driver)) => {
+                target.pool.reached();
+                let quiet = target.options.keepalive.min(QUIET);
+                let mut telling = Telling { link: link.clone(), tell: &mut tell, said: None };
+                let over = tokio::select! {
+                    Err(why) = telling.told(&service) => Over::Lost(why),
+                    silent = driver.run(|alive| silent(alive, link, &service, quiet)) => match silent {
+                        true => Over::Silent,
+                        false => Over::Lost("the connection was lost".to_owned()),
                     }
                 };
-                let since = tokio::time::Instant::now();
-                tokio::select! {
-                    () = told => {}
-                    _ = &mut driving => {}
+                let steady = telling.said.is_some_and(|since| since.elapsed() > STEADY);
+                failures = if steady { 0 } else { failures };
+                match over {
+                    // Servers close connections that have grown old. Who has
+                    // an answer on a new one was never away.
+                    Over::Lost(_) if steady => continue,
+                    Over::Lost(why) => why,
+                    Over::Silent => {
+                        if matches!(target.address, Address::Unix(_)) {
+                            target.hang_up();
+                        }
+                        "it says nothing any more".to_owned()
+                    }
                 }
-                // A server that takes the connection and breaks it off at once
-                // is left alone as one that takes none.
-                failures = if since.elapsed() > FIRST_WORD { 0 } else { failures + 1 };
-                if failures > 1 {
-                    sleep(pause(failures)).await;
-                }
+            }
+            Err(why) => why,
+        };
+        tell(Health::Nobody(why.into()));
+        sleep(target.address.rest().after(failures)).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+/// Ready when a server does not say that it lives.
+async fn silent(mut alive: Alive, link: Link, service: &str, quiet: Duration) {
+    loop {
+        alive.silence(quiet).await;
+        if !alive.answers().await {
+            return;
+        }
+        // Servers take it amiss to be asked again and again, unless they have
+        // had something to answer meanwhile.
+        let _ = timeout(quiet, client(link.clone()).check(question(service))).await;
+    }
+}
+
+/// What one connection has to say.
+struct Telling<'a, T> {
+    link: Link,
+    tell: &'a mut T,
+    /// Since when it has said anything.
+    said: Option<Instant>,
+}
+
+impl<T: FnMut(Health)> Telling<'_, T> {
+    fn say(&mut self, status: ServingStatus, own: bool) {
+        self.said.get_or_insert_with(Instant::now);
+        (self.tell)(Health::Somebody { status, own });
+    }
+
+    /// Says how the service is until there is no more to be heard, and why not.
+    ///
+    /// That is what the server says of the service itself, or as long as it does
+    /// not know it, of the whole: some name their services when they have long
+    /// begun to listen.
+    async fn told(&mut self, service: &str) -> Result<Infallible, String> {
+        let mut own = watch(self.link.clone(), service);
+        let mut whole = nothing();
+        let mut first_word = pin!(sleep(FIRST_WORD));
+        loop {
+            tokio::select! {
+                Some(word) = own.next() => match word? {
+                    Some(status) => {
+                        whole = nothing();
+                        self.say(status, true);
+                    }
+                    None => whole = watch(self.link.clone(), ""),
+                },
+                Some(word) = whole.next() => self.say(word?.unwrap_or(ServingStatus::Serving), false),
+                () = &mut first_word, if self.said.is_none() => self.say(ServingStatus::Serving, false),
+                else => return std::future::pending().await,
             }
         }
     }
 }
 
-/// A driver that ends with its watch.
-struct Driven(AbortHandle);
+/// What a health says of a name, `None` where it has nothing to say of it; or
+/// why there is no more to be heard. It ends where nothing more can come.
+type Words = stream::BoxStream<'static, Result<Option<ServingStatus>, String>>;
 
-impl Drop for Driven {
-    fn drop(&mut self) {
-        self.0.abort();
+fn nothing() -> Words {
+    stream::empty().boxed()
+}
+
+fn watch(link: Link, name: &str) -> Words {
+    let question = question(name);
+    let answers = async move { client(link).watch(question).await.map(Response::into_inner) };
+    let ended = async { Err(Status::unavailable("it says no more")) };
+    let answers = stream::once(answers).try_flatten().chain(stream::once(ended));
+    let words = answers.scan(false, |over, answer| {
+        let before = std::mem::replace(over, answer.is_err());
+        std::future::ready((!before).then(|| word(answer)))
+    });
+    words.boxed()
+}
+
+fn word(answer: Result<HealthCheckResponse, Status>) -> Result<Option<ServingStatus>, String> {
+    match answer.map(|answer| answer.status()) {
+        Ok(Wire::Serving) => Ok(Some(ServingStatus::Serving)),
+        Ok(Wire::NotServing) => Ok(Some(ServingStatus::NotServing)),
+        Ok(Wire::Unknown) => Ok(Some(ServingStatus::Unknown)),
+        Ok(Wire::ServiceUnknown) => Ok(None),
+        Err(status) => match status.code() {
+            Code::Ok | Code::Cancelled | Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => {
+                Err(format!("its health failed: {}", told(&status)))
+            }
+            // There is no health to be had: none at all, none of that name, or not for us.
+            _ => Ok(None),
+        },
     }
 }
 
-async fn follow(target: &Target, connection: &Connection, service: &str, tell: &mut impl FnMut(Health)) -> Over {
-    let (mut sender, _place) = connection.place();
-    let (answering, mut sending) = match sender.send_request(question(target), false) {
-        Ok(sent) => sent,
-        Err(_) => return Over::Lost,
-    };
-    if sending.send_data(framed(&HealthCheckRequest { service: service.to_owned() }), true).is_err() {
-        return Over::Lost;
-    }
-    let answer = match timeout(FIRST_WORD, answering).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => return Over::Lost,
-        Err(_) => return Over::Unimplemented,
-    };
-    let (head, mut stream) = answer.into_parts();
-    if let Some(status) = foreign(head.status, &head.headers, target.name()) {
-        return if status.code() == Code::Unavailable { Over::Lost } else { Over::Unimplemented };
-    }
-    if let Some(over) = ended(&head.headers) {
-        return over;
-    }
-    let mut arrived = BytesMut::new();
-    while let Some(Ok(data)) = poll_fn(|context| stream.poll_data(context)).await {
-        let _ = stream.flow_control().release_capacity(data.len());
-        arrived.put(data);
-        while let Some(message) = unframed(&mut arrived) {
-            let Ok(answer) = HealthCheckResponse::decode(message) else { return Over::Unimplemented };
-            tell(match answer.status() {
-                ServingStatus::Serving | ServingStatus::ServiceUnknown => Health::Serving,
-                ServingStatus::NotServing | ServingStatus::Unknown => Health::NotServing,
-            });
-        }
-        if arrived.len() > LARGEST_MESSAGE_BYTES {
-            return Over::Unimplemented;
-        }
-    }
-    let trailers = poll_fn(|context| Pin::new(&mut stream).get_mut().poll_trailers(context)).await;
-    trailers.ok().flatten().and_then(|trailers| ended(&trailers)).unwrap_or(Over::Lost)
+fn client(link: Link) -> HealthClient<Link> {
+    HealthClient::new(link).max_decoding_message_size(LARGEST_MESSAGE_BYTES)
 }
 
-/// How a Watch ended, where this says that it did.
-fn ended(headers: &HeaderMap) -> Option<Over> {
-    let status = headers.get("grpc-status")?;
-    Some(match Code::from_bytes(status.as_bytes()) {
-        Code::Ok | Code::Cancelled | Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Over::Lost,
-        // There is no health to be had: none of this service, or not for us.
-        _ => Over::Unimplemented,
-    })
-}
-
-fn question(target: &Target) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    let uri = http::Uri::builder().scheme(target.address.scheme()).authority(target.address.authority());
-    if let Ok(uri) = uri.path_and_query(PATH).build() {
-        *request.uri_mut() = uri;
-    }
-    let headers = request.headers_mut();
-    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
-    headers.insert("te", HeaderValue::from_static("trailers"));
-    request
-}
-
-fn framed(message: &HealthCheckRequest) -> Bytes {
-    let mut bytes = BytesMut::new();
-    bytes.put_u8(0);
-    bytes.put_u32(u32::try_from(message.encoded_len()).unwrap_or_default());
-    bytes.put_slice(&message.encode_to_vec());
-    bytes.freeze()
-}
-
-/// The next whole message, taken out of what has arrived.
-fn unframed(arrived: &mut BytesMut) -> Option<Bytes> {
-    let [_, length @ ..] = *arrived.first_chunk::<5>()?;
-    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
-    if arrived.len() - 5 < length {
-        return None;
-    }
-    arrived.advance(5);
-    Some(arrived.split_to(length).freeze())
+fn question(name: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: name.to_owned() }
 }

@@ -1,32 +1,47 @@
-//! A socket that notes whether its peer is heard of.
+//! A socket that notes when its peer was last heard of.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-/// How often something came from the peer; clones are one count.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Count(Arc<AtomicU64>);
+/// When something last came from the peer; clones are one.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    since: Instant,
+    after_micros: Arc<AtomicU64>,
+}
 
-impl Count {
-    pub(super) fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+impl Last {
+    /// Heard of now.
+    pub(super) fn new() -> Last {
+        Last { since: Instant::now(), after_micros: Arc::default() }
+    }
+
+    pub(super) fn at(&self) -> Instant {
+        self.since + Duration::from_micros(self.after_micros.load(Ordering::Relaxed))
+    }
+
+    fn now(&self) {
+        let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or_default();
+        self.after_micros.store(micros, Ordering::Relaxed);
     }
 }
 
 /// The socket.
 pub(super) struct Heard<T> {
     io: T,
-    count: Count,
+    last: Last,
 }
 
 impl<T> Heard<T> {
-    pub(super) fn new(io: T, count: Count) -> Heard<T> {
-        Heard { io, count }
+    pub(super) fn new(io: T, last: Last) -> Heard<T> {
+        Heard { io, last }
     }
 }
 
@@ -35,7 +50,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.io).poll_read(context, into);
         if read.is_ready() {
-            this.count.0.fetch_add(1, Ordering::Relaxed);
+            this.last.now();
         }
         read
     }

@@ -4,6 +4,8 @@
 //! ```text
 //! Call ─▶ Target ─▶ Pool: this worker's connections ─▶ Connection ─▶ the server
 //!   └ Upload: what the client still sends      Answer: what comes back ◀─┘
+//!
+//! health, reflection, the command line ─▶ Link: a Connection of its own ─▶ the server
 //! ```
 //!
 //! It speaks HTTP/2 by the same crate that hyper does, one layer lower: a
@@ -15,9 +17,11 @@ mod answer;
 mod call;
 mod connection;
 mod dial;
+mod exchange;
 mod fault;
 pub mod health;
 mod heard;
+mod link;
 mod pool;
 mod target;
 mod tls;
@@ -25,5 +29,8 @@ mod upload;
 
 pub use address::Address;
 pub use call::{Call, REPLAYED_BYTES};
-pub use target::{Cause, Options, Refused, State, Target};
+pub use exchange::{Cause, Refused};
+pub use health::Health;
+pub(in crate::host) use link::Link;
+pub use target::{Options, Target};
 pub use tls::Tls;

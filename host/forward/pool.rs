@@ -15,10 +15,6 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Place};
 
-/// How soon a server that could not be reached is tried again, at first and at
-/// most. Give or take a quarter, so that hosts do not all try at once.
-const FIRST_REST: Duration = Duration::from_millis(50);
-const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Connections a thread opens to one server; calls beyond their room wait for
 /// a stream to end.
 const MOST_CONNECTIONS: usize = 16;
@@ -42,6 +38,7 @@ pub(super) enum Found {
 pub(super) struct Pool {
     parts: Box<[Mutex<Part>]>,
     rest: Mutex<Rest>,
+    resting: Resting,
 }
 
 #[derive(Default)]
@@ -57,6 +54,25 @@ struct Rest {
     until: Option<(Instant, Arc<str>)>,
 }
 
+/// How soon a server that could not be reached is tried again, at first and at
+/// most: twice as long each time, and give or take a quarter, so that hosts do
+/// not all try at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resting {
+    pub(super) first: Duration,
+    pub(super) longest: Duration,
+}
+
+impl Resting {
+    /// How long to wait after so many failures in a row.
+    pub(super) fn after(self, failures: u32) -> Duration {
+        use std::hash::{BuildHasher as _, RandomState};
+        let long = self.first.saturating_mul(1 << failures.min(10)).min(self.longest);
+        let share = RandomState::new().hash_one(failures) % 5_001;
+        long.mul_f64(0.75 + share as f64 / 10_000.0)
+    }
+}
+
 /// Threads are numbered as they first send a call on.
 fn here() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -69,10 +85,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    pub(super) fn new() -> Pool {
+    pub(super) fn new(resting: Resting) -> Pool {
         // One a worker, and one for the thread that started them.
         let count = std::thread::available_parallelism().map_or(1, usize::from) + 1;
-        Pool { parts: (0..count).map(|_| Mutex::default()).collect(), rest: Mutex::default() }
+        Pool { parts: (0..count).map(|_| Mutex::default()).collect(), rest: Mutex::default(), resting }
     }
 
     /// This thread's part, by number.
@@ -115,31 +131,20 @@ impl Pool {
         part.attempt = None;
     }
 
-    /// The server was reached, so it may be tried at any time; returns whether
-    /// it could not be before.
-    pub(super) fn reached(&self) -> bool {
-        std::mem::take(&mut *lock(&self.rest)).failures > 0
+    /// The server was reached, so it may be tried at any time.
+    pub(super) fn reached(&self) {
+        *lock(&self.rest) = Rest::default();
     }
 
-    /// The server could not be reached, and is left alone for a while; returns
-    /// whether it could be before.
-    pub(super) fn failed(&self, why: Arc<str>) -> bool {
+    /// The server could not be reached, and is left alone for a while.
+    pub(super) fn failed(&self, why: Arc<str>) {
         let mut rest = lock(&self.rest);
-        let Rest { failures, .. } = *rest;
-        *rest = Rest { failures: failures.saturating_add(1), until: Some((Instant::now() + pause(failures), why)) };
-        failures == 0
+        let until = Instant::now() + self.resting.after(rest.failures);
+        *rest = Rest { failures: rest.failures.saturating_add(1), until: Some((until, why)) };
     }
 }
 
 /// Whether it still lasts; one whose runtime is gone does not.
 fn is_under_way(attempt: &Attempt) -> bool {
     attempt.has_changed().is_ok() && attempt.borrow().is_none()
-}
-
-/// How long to wait after so many failures in a row.
-pub(super) fn pause(failures: u32) -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    let long = FIRST_REST.saturating_mul(1 << failures.min(10)).min(LONGEST_REST);
-    let share = RandomState::new().hash_one(failures) % 5_001;
-    long.mul_f64(0.75 + share as f64 / 10_000.0)
 }

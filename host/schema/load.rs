@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Files, Schema, compile, files, reflect};
+use crate::config::units::Period;
 use crate::config::{self, News, Problem, Problems, Sources};
+use crate::host::forward::Address;
 use crate::host::keep::Keep;
 
 /// Of one descriptor set.
@@ -23,8 +25,10 @@ pub(in crate::host) struct Loaded {
     /// Everything that was read for it.
     pub(in crate::host) sources: Sources,
     /// What looks after it as long as its generation lives.
-    pub(in crate::host) task: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pub(in crate::host) task: Option<Task>,
 }
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a setting is loaded for: a service of another host is asked for by its
 /// name, files serve all services alike.
@@ -40,24 +44,10 @@ pub(in crate::host) fn key(setting: &config::Schema, service: &str) -> String {
 pub(in crate::host) async fn load(setting: &config::Schema, service: &str, base: &Path, keep: &Keep) -> Loaded {
     let key = key(setting, service);
     let (files, sources, task) = match setting {
-        config::Schema::Reflect { reflect, refresh } => {
-            let (address, service) = (reflect.as_str().to_owned(), service.to_owned());
-            let files = reflect::ask(&address, &service, ASK_WITHIN).await;
-            let files = files.map_err(|problem| problem.within("reflect"));
-            let mut sources = Sources::default();
-            let mut task = None;
-            if let Some(every) = refresh {
-                // Of all generations that ask for the same: where this one comes
-                // to nothing, an older one goes on asking.
-                let news = keep.get("", &key, News::default);
-                match &files {
-                    Ok(files) => sources.hear(&news, files),
-                    Err(_) => sources.listen(&news),
-                }
-                task = Some(Box::pin(reflect::refresh(address, service, every.0, ASK_WITHIN, news)) as Pin<Box<_>>);
-            }
-            (files, sources, task)
-        }
+        config::Schema::Reflect { reflect, refresh } => match reflect.parse() {
+            Ok(address) => learn(address, service, *refresh, &key, keep).await,
+            Err(why) => (Err(Problem::new(why).within("reflect")), Sources::default(), None),
+        },
         config::Schema::Files { path, imports } => {
             let (path, imports, base) = (path.clone(), imports.clone(), base.to_owned());
             let read = move || {
@@ -74,6 +64,25 @@ pub(in crate::host) async fn load(setting: &config::Schema, service: &str, base:
         Err(problem) => Err(problem.into()),
     };
     Loaded { schema, sources, task }
+}
+
+type Learnt = (Result<Files, Problem>, Sources, Option<Task>);
+
+/// What a server says of a service, and what asks it again.
+async fn learn(address: Address, service: &str, refresh: Option<Period>, key: &str, keep: &Keep) -> Learnt {
+    let files = reflect::ask(&address, service, ASK_WITHIN).await;
+    let files = files.map_err(|problem| problem.within("reflect"));
+    let mut sources = Sources::default();
+    let Some(every) = refresh else { return (files, sources, None) };
+    // Of all generations that ask for the same: where this one comes to
+    // nothing, an older one goes on asking.
+    let news = keep.get("", key, News::default);
+    match &files {
+        Ok(files) => sources.hear(&news, files),
+        Err(_) => sources.listen(&news),
+    }
+    let task = reflect::refresh(address, service.to_owned(), every.0, ASK_WITHIN, news);
+    (files, sources, Some(Box::pin(task)))
 }
 
 async fn of(files: Files, key: &str, keep: &Keep) -> Result<Arc<Schema>, Problems> {

@@ -168,3 +168,24 @@ async fn a_command_that_hangs_is_noticed_and_started_anew() {
     until("it serves again", || probe(&host) == Some(0));
     assert!(!lives(hung));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_hangs_ends_its_calls_and_is_used_again_when_it_goes_on() {
+    let host = host(&yaml(&itself(), ", start_within: 1h, stop_within: 1s"));
+    let hung = started(&host, 0);
+    let mut client = Client::connect(host.address()).await;
+    let (notes, mut replies) = client.route_chat().await.unwrap();
+    notes.send(note(1, 2, "a")).await.unwrap();
+    assert!(replies.message().await.unwrap().is_some());
+    let since = Instant::now();
+    kill("STOP", hung);
+    let status = replies.message().await.unwrap_err();
+    println!("hung: its call ended after {} ms", since.elapsed().as_millis());
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    until("health says so", || probe(&host) == Some(4));
+    println!("hung: health said so after {} ms", since.elapsed().as_millis());
+    assert_eq!(client.get_feature(point(0, 0)).await.unwrap_err().code(), Code::Unavailable);
+    kill("CONT", hung);
+    until("it serves again", || probe(&host) == Some(0));
+    assert!(client.get_feature(point(0, 0)).await.is_ok());
+}

@@ -130,7 +130,8 @@ async fn three_thousand_imports_deep_by_every_road_and_every_client() {
     let host = serve("f0.proto", "p.Deep", folder.path());
     println!("3,000 .proto files, each importing the next: served after {:?}", begun.elapsed());
     let begun = Instant::now();
-    let schema = Schema::reflected(&format!("http://{}", host.address()), "p.Deep", PATIENCE).await.unwrap();
+    let schema =
+        Schema::reflected(&format!("http://{}", host.address()).parse().unwrap(), "p.Deep", PATIENCE).await.unwrap();
     println!("asked for by reflection: {:?}", begun.elapsed());
     assert!(schema.service("p.Deep").is_ok());
     for (caller, method) in Caller::ALL.into_iter().flat_map(|caller| [(caller, "Go"), (caller, "Flat")]) {

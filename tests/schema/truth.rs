@@ -104,9 +104,9 @@ async fn a_child_s_socket_can_be_asked_as_well() {
     let yaml = format!("listen: \"{socket}\"\n{}", yaml(&self::folder()));
     let _host = Starter::default().program(hello_host()).start(&yaml);
     let limit = crate::support::PATIENCE;
-    let schema = Schema::reflected(&socket, "rich.v1.Rich", limit).await.unwrap();
+    let schema = Schema::reflected(&socket.parse().unwrap(), "rich.v1.Rich", limit).await.unwrap();
     assert_eq!(schema.service("rich.v1.Rich").unwrap().methods().len(), 4);
-    let told = Schema::reflected(&socket, "rich.v1.Ritch", limit).await.unwrap_err().words();
+    let told = Schema::reflected(&socket.parse().unwrap(), "rich.v1.Ritch", limit).await.unwrap_err().words();
     assert!(told.contains("it has no such service; did you mean `rich.v1.Rich`?"), "{told}");
 }
 

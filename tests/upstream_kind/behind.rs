@@ -52,6 +52,9 @@ where
 /// A health's answers, as the wire has them.
 pub const SERVING: u8 = 1;
 pub const NOT_SERVING: u8 = 2;
+pub const SERVICE_UNKNOWN: u8 = 3;
+/// No answer, but an end: no such service.
+pub const NOT_FOUND: u8 = 0;
 
 /// The same, whose health says this.
 pub async fn behind_saying<F, W>(health: watch::Receiver<u8>, answer: F) -> Behind
@@ -59,9 +62,23 @@ where
     F: Fn(Call) -> W + Clone + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
+    behind_naming(health.clone(), health, answer).await
+}
+
+/// The same, whose health says this of a service, and that of the whole.
+pub async fn behind_naming<F, W>(own: watch::Receiver<u8>, whole: watch::Receiver<u8>, answer: F) -> Behind
+where
+    F: Fn(Call) -> W + Clone + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
     let say = move |mut call: Call| {
-        let mut health = health.clone();
+        let (own, whole) = (own.clone(), whole.clone());
         tokio::spawn(async move {
+            let is_named = call.read().await.len() > framed(0, b"").len();
+            let mut health = if is_named { own } else { whole };
+            if *health.borrow() == NOT_FOUND {
+                return call.end_with(5, "who?");
+            }
             let mut sending = call.respond.send_response(head(&[]), false).unwrap();
             loop {
                 let status = *health.borrow_and_update();

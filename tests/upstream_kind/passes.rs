@@ -58,7 +58,7 @@ async fn metadata_passes_both_ways_and_the_host_s_own_address_does_not() {
         assert_eq!(asked.get(name).unwrap(), value, "{name}");
     }
     assert_eq!(asked.get_all("x-many").iter().collect::<Vec<_>>(), ["a", "b"]);
-    assert!(asked.get("grpc-timeout").is_none() && asked.get("host").is_none(), "{asked:?}");
+    assert!(asked.get("host").is_none(), "{asked:?}");
 
     assert_eq!((outcome.http, outcome.status()), (200, Some(0)));
     assert_eq!(outcome.body, framed(0, b"\x0a\x01x"));
@@ -141,18 +141,31 @@ fn time(headers: &HeaderMap) -> Duration {
 #[tokio::test]
 async fn a_deadline_goes_along_and_is_never_longer_than_what_is_left() {
     let (server, mut told) = recorded(Call::answer).await;
-    let capped = front(&[&server.address], "timeout: 20s");
-    let front = front(&[&server.address], "");
-    for (front, timeout, most) in [
-        (&front, Some("30S"), Duration::from_secs(30)),
-        (&capped, Some("30S"), Duration::from_secs(20)),
-        (&capped, Some("10S"), Duration::from_secs(10)),
-        (&capped, None, Duration::from_secs(20)),
+    let to = [&*server.address];
+    let capped = front(&to, "timeout: 20s");
+    let hasty = super::starter().start(&format!("limits: {{ unary: 40s }}\n{}", super::yaml(&to, "timeout: 50s")));
+    let front = front(&to, "");
+    // What its client says, what the kind's own setting, and what the host's.
+    for (front, method, timeout, most) in [
+        (&front, "GetFeature", Some("30S"), Some(30)),
+        (&capped, "GetFeature", Some("30S"), Some(20)),
+        (&capped, "GetFeature", Some("10S"), Some(10)),
+        (&capped, "GetFeature", None, Some(20)),
+        (&hasty, "GetFeature", Some("30S"), Some(30)),
+        (&hasty, "GetFeature", Some("45S"), Some(40)),
+        (&hasty, "GetFeature", None, Some(40)),
+        (&hasty, "RecordRoute", Some("45S"), Some(45)),
+        (&hasty, "RecordRoute", None, None),
     ] {
         let request =
-            timeout.into_iter().fold(asked("GetFeature"), |request, timeout| request.header("grpc-timeout", timeout));
+            timeout.into_iter().fold(asked(method), |request, timeout| request.header("grpc-timeout", timeout));
         assert_eq!(exchange(front.address(), request, &[framed(0, b"")], true).await.status(), Some(0));
-        let left = time(&told.recv().await.unwrap().0);
+        let headers = told.recv().await.unwrap().0;
+        let Some(most) = most.map(Duration::from_secs) else {
+            assert!(headers.get("grpc-timeout").is_none(), "{headers:?}");
+            continue;
+        };
+        let left = time(&headers);
         assert!(left < most && left > most - Duration::from_secs(5), "{left:?} of {most:?}");
     }
 }

@@ -8,13 +8,12 @@ use clap_complete::ArgValueCompleter;
 use futures_util::{Stream, StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
 use super::input::{Given, Input};
 use super::schema::Schema;
@@ -23,6 +22,7 @@ use super::{Failure, complain, complete, finish, json, output};
 use crate::config::Problem;
 use crate::config::units::Period;
 use crate::host::dynamic::DynamicCodec;
+use crate::host::forward::Link;
 
 /// The largest answer taken.
 const LARGEST_ANSWER_BYTES: usize = 64 << 20;
@@ -55,13 +55,13 @@ impl Call {
     }
 
     async fn call(self) -> Result<(), Failure> {
-        let channel = self.target.connect().await?;
+        let link = self.target.connect().await?;
         let metadata = self.target.metadata();
-        let mut schema = Schema::of(&self.target, channel.clone());
+        let mut schema = Schema::of(&self.target, link.clone());
         let method = schema.method(&self.method).await?;
         let (broken, is_broken) = oneshot::channel();
         let requests = requests(&method, self.input(&method), broken).await?;
-        let call = OneCall { call: &self, method, channel, metadata };
+        let call = OneCall { call: &self, method, link, metadata };
         tokio::select! {
             biased;
             // The call is dropped with the message that is none: the host sees
@@ -136,7 +136,7 @@ async fn only(
 struct OneCall<'a> {
     call: &'a Call,
     method: MethodDescriptor,
-    channel: Channel,
+    link: Link,
     metadata: MetadataMap,
 }
 
@@ -146,19 +146,12 @@ impl OneCall<'_> {
         requests: impl Stream<Item = DynamicMessage> + Send + 'static,
         schema: &mut Schema,
     ) -> Result<(), Failure> {
-        let Some(deadline) = self.call.deadline else {
-            let ended = self.converse(requests, schema).await;
-            return told(ended, schema).await;
-        };
-        let late = || Err(Ended::Status(Status::deadline_exceeded(format!("no end within {deadline}"))));
-        let started = Instant::now();
-        let ended = match timeout(deadline.0, self.converse(requests, schema)).await {
-            Err(_) => late(),
-            // So the library below calls it when it looks at the clock first.
-            Ok(Err(Ended::Status(status))) if status.code() == Code::Cancelled && started.elapsed() >= deadline.0 => {
-                late()
-            }
-            Ok(ended) => ended,
+        let conversing = self.converse(requests, schema);
+        let ended = match self.call.deadline {
+            None => conversing.await,
+            Some(deadline) => timeout(deadline.0, conversing)
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded(format!("no end within {deadline}")).into())),
         };
         told(ended, schema).await
     }
@@ -168,7 +161,7 @@ impl OneCall<'_> {
         requests: impl Stream<Item = DynamicMessage> + Send + 'static,
         schema: &mut Schema,
     ) -> Result<(), Ended> {
-        let mut grpc = Grpc::new(self.channel.clone())
+        let mut grpc = Grpc::new(self.link.clone())
             .max_decoding_message_size(LARGEST_ANSWER_BYTES)
             .accept_compressed(CompressionEncoding::Gzip);
         grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;

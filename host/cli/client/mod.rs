@@ -2,8 +2,8 @@
 //! `call` ask any gRPC host that has server reflection.
 //!
 //! ```text
-//! Target ──▶ Channel ──▶ host/schema/reflect ──▶ Schema ──▶ a method's types
-//!                                  Input ──JSON──▶ call ──▶ Output
+//! Target ──▶ Link ──▶ host/schema/reflect ──▶ Schema ──▶ a method's types
+//!                               Input ──JSON──▶ call ──▶ Output
 //! ```
 //!
 //! What a host says of itself is a stranger's: every question has a time, every

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use prost_types::{DescriptorProto, FileDescriptorProto};
-use tonic::transport::Channel;
 
 use super::target::Target;
 use super::{Failure, clean};
 use crate::config::{Problem, closest};
+use crate::host::forward::Link;
 use crate::host::schema::reflect::Gather;
 use crate::host::schema::{self, lower};
 
@@ -21,10 +21,10 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// The schema of a target, asked for over a channel to it.
-    pub(super) fn of(target: &Target, channel: Channel) -> Schema {
+    /// The schema of a target, asked for over a connection to it.
+    pub(super) fn of(target: &Target, link: Link) -> Schema {
         Schema {
-            gather: Gather::new(channel, target.metadata(), target.timeout),
+            gather: Gather::new(link, target.metadata(), target.timeout),
             files: BTreeMap::new(),
             pool: DescriptorPool::default(),
         }

@@ -7,11 +7,10 @@ use std::str::FromStr;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use crate::config::Problem;
 use crate::config::units::Period;
-use crate::host::schema::reflect::dial;
+use crate::host::forward::{Address, Link, Options, Tls};
 
 /// How an address is encrypted, and who the caller is there.
 #[derive(Debug, Args)]
@@ -35,28 +34,29 @@ pub(in crate::host::cli) struct Encryption {
 
 impl Encryption {
     /// A connection to `ADDRESS:PORT` or `unix:/path`, or why there is none.
-    pub(in crate::host::cli) async fn connect(&self, address: &str, limit: Period) -> Result<Channel, String> {
+    pub(in crate::host::cli) async fn connect(&self, address: &str, limit: Period) -> Result<Link, String> {
         let bare = address.strip_prefix("http://").unwrap_or(address);
         let uri = match self.tls {
             true => format!("https://{}", bare.strip_prefix("https://").unwrap_or(bare)),
             false if bare.starts_with("unix:") => bare.to_owned(),
             false => format!("http://{bare}"),
         };
-        dial(&uri, self.config()?, limit).await
+        let there: Address = uri.parse()?;
+        let options = Options { connect: limit.0, tls: self.known_by(&there)?, ..Options::new(address) };
+        Link::open(there, &options).await
     }
 
     /// What it takes for an encrypted address.
-    fn config(&self) -> Result<Option<ClientTlsConfig>, String> {
+    fn known_by(&self, there: &Address) -> Result<Option<Tls>, String> {
         let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
         let Some(ca) = &self.ca else { return Ok(None) };
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
-        if let Some(name) = &self.name {
-            tls = tls.domain_name(name);
-        }
-        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-        }
-        Ok(Some(tls))
+        let identity = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            _ => None,
+        };
+        let identity = identity.as_ref().map(|(certificate, key)| (certificate.as_slice(), key.as_slice()));
+        let name = self.name.as_deref().unwrap_or(there.host());
+        Tls::new(&read(ca)?, name, identity).map(Some).map_err(|problem| problem.words())
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) async fn connect(&self) -> Result<Channel, Problem> {
+    pub(super) async fn connect(&self) -> Result<Link, Problem> {
         let connected = self.encryption.connect(&self.address, self.timeout).await;
         connected.map_err(|why| Problem::new(format!("cannot reach {}: {why}", self.address)))
     }

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
 
 use super::Failure;
 use super::talk::{Question, Talk};
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::forward::Link;
 use crate::host::schema::{Files, Head, clean};
 
 /// Bounds of what one host may have us hold.
@@ -34,9 +34,9 @@ pub(in crate::host) struct Gather {
 
 impl Gather {
     /// Nothing yet, of the host at the other end; each look-up has this long.
-    pub(in crate::host) fn new(channel: Channel, metadata: MetadataMap, limit: Period) -> Gather {
+    pub(in crate::host) fn new(link: Link, metadata: MetadataMap, limit: Period) -> Gather {
         Gather {
-            talk: Talk::new(channel, metadata, limit),
+            talk: Talk::new(link, metadata, limit),
             files: Files::new(),
             bytes: 0,
             imports: Vec::new(),

@@ -5,10 +5,9 @@
 //! text of it reaches anybody as anything but text.
 //!
 //! ```text
-//! dial ── Talk (questions, v1 or v1alpha) ── Gather (files and all they import) ──▶ Files
+//! Link ── Talk (questions, v1 or v1alpha) ── Gather (files and all they import) ──▶ Files
 //! ```
 
-mod dial;
 mod gather;
 mod refresh;
 mod talk;
@@ -20,8 +19,8 @@ use tonic::metadata::MetadataMap;
 use super::{Files, Schema, clean, first};
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::forward::{Address, Link, Options};
 
-pub(in crate::host) use dial::dial;
 pub(in crate::host) use gather::Gather;
 pub(super) use refresh::refresh;
 
@@ -44,9 +43,9 @@ impl Schema {
     /// What another host's reflection says of a service: its file and all that
     /// imports, as the bytes they are.
     ///
-    /// The address is `http://host:port`, `https://host:port` or `unix:/path`;
-    /// connecting may take as long as the limit, and so may all the answers.
-    pub async fn reflected(address: &str, service: &str, limit: Duration) -> Result<Schema, Problem> {
+    /// An encrypted address is trusted by the system's authorities. Connecting may
+    /// take as long as the limit, and so may all the answers.
+    pub async fn reflected(address: &Address, service: &str, limit: Duration) -> Result<Schema, Problem> {
         let files = ask(address, service, limit).await?;
         let failed = |error| Problem::new(format!("the schema cannot be read: {error}"));
         tokio::task::spawn_blocking(|| Schema::of(files)).await.map_err(failed)?.map_err(first)
@@ -54,13 +53,14 @@ impl Schema {
 }
 
 /// The files of a service, from the host at an address.
-pub(super) async fn ask(address: &str, service: &str, limit: Duration) -> Result<Files, Problem> {
-    let cannot =
-        |why: &str| Problem::new(format!("what `{service}` is cannot be learnt from {}: {why}", clean(address)));
+pub(super) async fn ask(address: &Address, service: &str, limit: Duration) -> Result<Files, Problem> {
+    let cannot = |why: &str| {
+        Problem::new(format!("what `{service}` is cannot be learnt from {}: {why}", clean(&address.to_string())))
+    };
     let unreachable = |why: String| cannot(&why).help("the server has to be there when the configuration is built");
-    let limit = Period(limit);
-    let channel = dial(address, None, limit).await.map_err(unreachable)?;
-    let mut gather = Gather::new(channel, MetadataMap::new(), limit);
+    let options = Options { connect: limit, ..Options::new(service) };
+    let link = Link::open(address.clone(), &options).await.map_err(unreachable)?;
+    let mut gather = Gather::new(link, MetadataMap::new(), Period(limit));
     let told = |failure: Failure| match failure {
         Failure::Useless(problem) => {
             problem.helps().iter().fold(cannot(problem.message()), |told, help| told.help(help.as_str()))

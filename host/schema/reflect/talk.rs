@@ -8,7 +8,6 @@ use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 pub(super) use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Question;
@@ -18,6 +17,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::Failure;
 use crate::config::Problem;
 use crate::config::units::Period;
+use crate::host::forward::Link;
 use crate::host::schema::clean;
 use crate::host::status;
 
@@ -31,7 +31,7 @@ const LARGEST_ANSWER_BYTES: usize = 16 << 20;
 
 /// One conversation with a host about itself.
 pub(super) struct Talk {
-    channel: Channel,
+    link: Link,
     metadata: MetadataMap,
     /// How long one look-up may take, all its questions together.
     limit: Period,
@@ -46,8 +46,8 @@ struct Open {
 }
 
 impl Talk {
-    pub(super) fn new(channel: Channel, metadata: MetadataMap, limit: Period) -> Talk {
-        Talk { channel, metadata, limit, until: Instant::now() + limit.0, version: 0, open: None }
+    pub(super) fn new(link: Link, metadata: MetadataMap, limit: Period) -> Talk {
+        Talk { link, metadata, limit, until: Instant::now() + limit.0, version: 0, open: None }
     }
 
     /// The time of another look-up begins.
@@ -133,7 +133,7 @@ impl Talk {
         &self,
         questions: mpsc::Receiver<ServerReflectionRequest>,
     ) -> Result<Streaming<ServerReflectionResponse>, Status> {
-        let mut grpc = Grpc::new(self.channel.clone())
+        let mut grpc = Grpc::new(self.link.clone())
             .max_decoding_message_size(LARGEST_ANSWER_BYTES)
             .accept_compressed(CompressionEncoding::Gzip);
         grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
