@@ -17,8 +17,9 @@ use tonic::body::Body;
 
 use super::caller::{Caller, Places};
 use super::framing::Framing;
+use super::load::no_room;
+use super::panicked;
 use super::room::Budget;
-use super::{no_room, panicked};
 use crate::host::generation::Hold;
 
 /// How many frames an answer may give without a pause before its bound is

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tonic::Status;
 
-use super::{Call, Entrance, Inner, Progress, overloaded};
+use super::load::Full;
+use super::{Call, Entrance, Inner, Progress};
 use crate::config::{Limits, Serves};
 use crate::host::Peer;
 use crate::host::generation::{Generation, Hold};
@@ -113,14 +113,14 @@ impl Places {
     }
 
     /// And among the calls of mounted services, if there is one.
-    pub(super) fn among_all(&mut self, limits: &Limits) -> Result<(), Status> {
+    pub(super) fn among_all(&mut self, limits: &Limits) -> Result<(), Full> {
         let calls = &self.caller.entrance().calls;
         if !taken(calls, limits.calls) {
-            return Err(overloaded("the host has as many calls as it takes"));
+            return Err(Full::Host);
         }
         if self.caller.from_there.as_ref().is_some_and(|own| !taken(own, limits.calls_per_ip)) {
             calls.fetch_sub(1, Ordering::Relaxed);
-            return Err(overloaded("the host has as many calls from this address as it takes"));
+            return Err(Full::Address);
         }
         self.mounted = true;
         Ok(())

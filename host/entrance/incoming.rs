@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::caller::Caller;
 use super::framing::{Cardinality, Framing};
-use super::no_room;
+use super::load::no_room;
 use super::room::Room;
 
 /// What a body may take.

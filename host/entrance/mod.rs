@@ -12,6 +12,7 @@ mod deadline;
 pub(crate) mod framing;
 pub(crate) mod guard;
 mod incoming;
+mod load;
 mod room;
 
 use std::convert::Infallible;
@@ -29,7 +30,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::metadata::MetadataValue;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 use tower_service::Service as _;
 
@@ -51,8 +51,6 @@ pub(super) use answer::{Answer, Progress};
 pub(super) use caller::Caller;
 pub(super) use deadline::Deadline;
 
-/// What a client that is turned away for load is asked to wait.
-const PUSHBACK_MS: &str = "100";
 /// The methods of the host's own services.
 const HEALTH_METHODS: [&str; 3] = ["Check", "List", "Watch"];
 const REFLECTION_METHOD: &str = "ServerReflectionInfo";
@@ -126,19 +124,12 @@ impl Entrance {
     {
         let mut held = Held { places: Places::on(caller), hold: None };
         let mut bound = Bound::new(caller.clone());
-        let (work, bounds) = self.work(request, caller, &mut held, &mut bound);
-        Call { work, answer: Some(Answer::new(held, bound, bounds, progress)) }
+        let Met { work, bounds, shed } = self.meet(request, caller, &mut held, &mut bound);
+        Call { work, shed, answer: Some(Answer::new(held, bound, bounds, progress)) }
     }
 
-    /// What answers a call: its service, and what the answer is held to then,
-    /// or a refusal.
-    fn work<B>(
-        &self,
-        mut request: http::Request<B>,
-        caller: &Arc<Caller>,
-        held: &mut Held,
-        bound: &mut Bound,
-    ) -> (Option<Work>, Option<Bounds>)
+    /// What answers a call: its service, or a refusal.
+    fn meet<B>(&self, mut request: http::Request<B>, caller: &Arc<Caller>, held: &mut Held, bound: &mut Bound) -> Met
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -163,8 +154,8 @@ impl Entrance {
             Err(status) => return refused(ready(status.into_http())),
         };
         let mounted = matches!(to, To::Mounted(_));
-        if mounted && let Err(status) = held.places.among_all(limits) {
-            return refused(ready(status.into_http()));
+        if mounted && let Err(full) = held.places.among_all(limits) {
+            return Met { shed: true, ..refused(ready(full.answer())) };
         }
         if admitted.timeout == Some(Duration::ZERO) {
             let status = Status::deadline_exceeded("the deadline had passed when the call came");
@@ -183,7 +174,7 @@ impl Entrance {
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
         held.hold = mounted.then_some(hold);
-        (work, Some(bounds))
+        Met { work, bounds: Some(bounds), shed: false }
     }
 
     /// Asks the service; `None` if it panics.
@@ -207,15 +198,25 @@ impl Entrance {
     }
 }
 
-/// The host's own answer, which is held to nothing.
-fn refused(answer: impl Future<Output = Response> + Send + 'static) -> (Option<Work>, Option<Bounds>) {
-    (Some(Box::pin(answer)), None)
+/// What a call is met with.
+struct Met {
+    /// `None` where the service has panicked.
+    work: Option<Work>,
+    /// What the answer is held to; the host's own is held to nothing.
+    bounds: Option<Bounds>,
+    /// Whether it is turned away for load.
+    shed: bool,
+}
+
+/// The host's own answer.
+fn refused(answer: impl Future<Output = Response> + Send + 'static) -> Met {
+    Met { work: Some(Box::pin(answer)), bounds: None, shed: false }
 }
 
 /// One call until its answer begins.
 pub(crate) struct Call {
-    /// `None` where the service has panicked.
     work: Option<Work>,
+    shed: bool,
     /// The answer but for its body; taken when that is there.
     answer: Option<Answer>,
 }
@@ -227,6 +228,11 @@ impl std::fmt::Debug for Call {
 }
 
 impl Call {
+    /// Whether it is turned away for load, with an answer that waits for nothing.
+    pub(super) fn is_shed(&self) -> bool {
+        self.shed
+    }
+
     /// What the service answers, or the status that takes its place. A handler
     /// that panics fails its call, and only that.
     fn worked(&mut self, context: &mut Context<'_>) -> Poll<Response> {
@@ -307,16 +313,4 @@ fn no_such_method(service: &str, method: &str) -> Status {
 /// What a caller learns of a panic.
 fn panicked() -> Status {
     Status::internal("internal error")
-}
-
-/// What a caller learns where there is no room for what its call needs.
-fn no_room() -> Status {
-    overloaded("the host holds as many bytes as it may")
-}
-
-/// What a caller learns that is turned away for load.
-fn overloaded(words: &str) -> Status {
-    let mut status = Status::resource_exhausted(words);
-    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
-    status
 }

@@ -75,12 +75,13 @@ impl Accepting {
             Ok(admitted) => admitted,
             Err(reason) => return self.tally.count(reason),
         };
-        let Some((runtime, place)) = self.workers.deal() else { return };
+        let Some((runtime, idle, place)) = self.workers.deal() else { return };
         let Ok(stream) = stream.leave() else { return };
         let visit = Visit {
             caller: Caller::new(self.entrance.clone(), Peer::new(peer, []), listener.serves, admitted.calls.clone()),
             tally: self.tally.clone(),
             limits: limits.clone(),
+            idle,
             deadline: Instant::now() + limits.handshake.0,
             stop: self.stop.clone(),
         };

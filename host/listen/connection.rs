@@ -1,10 +1,7 @@
 //! One connection: HTTP/2 with every limit set, its calls handed to the
 //! entrance, and its end brought about in order.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,14 +10,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::calls::{Calls, Running};
 use super::metered::{Aside, Metered, Stream};
+use super::pace::Idle;
 use super::tally::{Reason, Tally};
 use crate::config::Limits;
-use crate::host::entrance::{Caller, Progress};
+use crate::host::entrance::Caller;
 
 /// h2 charges a small DATA frame 256 bytes against half the *connection*
 /// window until its handler reads it. A stream window of 64 KiB beside a
@@ -41,9 +39,6 @@ const CROSSING: Duration = Duration::from_millis(500);
 /// given this long after its last call: more than any road takes, so that a call
 /// that crossed the GOAWAY is met.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// A peer that takes its answer is told in trailers that its deadline has
-/// passed. One that has taken nothing this long after is not waited for.
-const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// How often a quiet peer is looked at in the time it has: reads are counted
 /// and not timed, as a clock that is read for every frame is a cost of every call.
@@ -54,6 +49,8 @@ pub(super) struct Visit {
     pub(super) caller: Caller,
     pub(super) tally: Tally,
     pub(super) limits: Limits,
+    /// Of the worker that serves it.
+    pub(super) idle: Idle,
     /// When its first settings are due.
     pub(super) deadline: Instant,
     pub(super) stop: CancellationToken,
@@ -61,19 +58,20 @@ pub(super) struct Visit {
 
 /// Speaks HTTP/2 with one peer until it goes, grows old, or is told to stop.
 pub(super) async fn serve(stream: impl Stream, visit: Visit) {
-    let Visit { caller, tally, limits, deadline, stop } = visit;
+    let Visit { caller, tally, limits, idle, deadline, stop } = visit;
     let caller = Arc::new(caller);
-    let executor = Calls { stall: limits.write_stall.0, next: Arc::default() };
-    let (next, calling) = (executor.next.clone(), caller.clone());
+    let (aside, calls) = (Arc::new(Aside::default()), Calls::new(limits.write_stall.0));
+    let (calling, begun, said) = (caller.clone(), calls.clone(), aside.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let progress = Arc::new(Progress::default());
-        *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        Caller::call(&calling, request, progress)
+        let call = begun.begin(|progress| Caller::call(&calling, request, progress));
+        if call.is_shed() {
+            said.rest();
+        }
+        call
     });
-    let aside = Arc::new(Aside::default());
-    let io = Metered::new(stream, limits.handshake.0, deadline, aside.clone(), tally.clone());
+    let io = Metered::new(stream, limits.handshake.0, deadline, aside.clone(), idle, tally.clone());
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(executor)
+    let connection = http2::Builder::new(calls.clone())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.calls_per_connection.get())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -85,7 +83,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         .serve_connection(TokioIo::new(io), service);
     let to_its_end = async {
         let since = Instant::now();
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = std::pin::pin!(Running::new(connection, calls));
         let over = async {
             tokio::select! {
                 // How long calls may take is the drain's to say.
@@ -106,7 +104,7 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
         }
         tokio::select! {
             ended = connection.as_mut() => return tell(ended),
-            () = sleep(CROSSING) => connection.as_mut().graceful_shutdown(),
+            () = sleep(CROSSING) => connection.as_mut().http2().graceful_shutdown(),
         }
         tokio::select! {
             ended = connection => tell(ended),
@@ -192,76 +190,4 @@ fn jittered(age: Duration) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
     let share = RandomState::new().hash_one(0) % 2_001;
     age.mul_f64(0.9 + share as f64 / 10_000.0)
-}
-
-/// Runs calls, and drops one whose peer takes nothing of its answer for too
-/// long, or past its deadline.
-///
-/// hyper asks the service for a call's future and at once has the stream run,
-/// both in the connection's own task, so the progress that the service left
-/// behind is the stream's.
-#[derive(Clone)]
-struct Calls {
-    stall: Duration,
-    next: Arc<Mutex<Option<Arc<Progress>>>>,
-}
-
-impl<F> hyper::rt::Executor<F> for Calls
-where
-    F: Future + Send + 'static,
-    F::Output: Send,
-{
-    fn execute(&self, stream: F) {
-        let progress = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        tokio::spawn(Watched { stream, stuck: Stuck { progress, stall: self.stall, timer: None } });
-    }
-}
-
-pin_project! {
-    /// A stream's work, dropped and so reset when its answer is stuck.
-    struct Watched<F> {
-        #[pin]
-        stream: F,
-        stuck: Stuck,
-    }
-}
-
-impl<F: Future> Future for Watched<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        match this.stream.poll(context) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => this.stuck.poll(context),
-        }
-    }
-}
-
-/// Ready when an answer waits too long for its peer.
-struct Stuck {
-    progress: Arc<Progress>,
-    stall: Duration,
-    /// Runs while the same bytes wait.
-    timer: Option<(u64, Pin<Box<Sleep>>)>,
-}
-
-impl Stuck {
-    /// When bytes that begin to wait now have waited long enough.
-    fn timer(&self) -> Pin<Box<Sleep>> {
-        let stalled = Instant::now() + self.stall;
-        Box::pin(sleep_until(self.progress.due().map_or(stalled, |due| stalled.min(due + LAST_WORD))))
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(writing) = self.progress.writing() else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        let waiting = self.timer.take().filter(|(since, _)| *since == writing);
-        let (since, mut timer) = waiting.unwrap_or_else(|| (writing, self.timer()));
-        let stuck = timer.as_mut().poll(context);
-        self.timer = Some((since, timer));
-        stuck
-    }
 }

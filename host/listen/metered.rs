@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 
 use super::clock::Clock;
 use super::meter::{Flood, Meter};
+use super::pace::{Idle, Rest};
 use super::tally::{Reason, Tally};
 
 /// How long, and how far, a peer is listened to that is no longer answered.
@@ -30,7 +31,7 @@ const FAREWELL_DUE: u8 = 1;
 const PING_DUE: u8 = 2;
 
 /// What the host says beside HTTP/2 when the connection is polled next, and
-/// whether it hears anything.
+/// whether it hears anything, or wants to for now.
 ///
 /// A GOAWAY goes ahead of h2's own: that one is followed by a ping, and no call
 /// is taken once it is answered, but a peer may answer first, and only then
@@ -41,9 +42,15 @@ const PING_DUE: u8 = 2;
 pub(super) struct Aside {
     due: AtomicU8,
     heard: AtomicU64,
+    rests: AtomicBool,
 }
 
 impl Aside {
+    /// The peer is not to be read from for a while.
+    pub(super) fn rest(&self) {
+        self.rests.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn farewell(&self) {
         self.due.fetch_or(FAREWELL_DUE, Ordering::Relaxed);
     }
@@ -77,6 +84,7 @@ pub(super) struct Metered<T: Stream> {
     aside: Arc<Aside>,
     /// What is left of a frame of the host's own.
     saying: &'static [u8],
+    rest: Rest,
     tally: Tally,
 }
 
@@ -93,6 +101,7 @@ impl<T: Stream> Metered<T> {
         handshake: Duration,
         deadline: tokio::time::Instant,
         aside: Arc<Aside>,
+        idle: Idle,
         tally: Tally,
     ) -> Metered<T> {
         Metered {
@@ -102,6 +111,7 @@ impl<T: Stream> Metered<T> {
             handshake: Clock::running(handshake, deadline),
             aside,
             saying: &[],
+            rest: Rest::new(idle),
             tally,
         }
     }
@@ -171,6 +181,14 @@ impl<T: Stream> AsyncRead for Metered<T> {
         let this = self.get_mut();
         // Reading is what every poll of a connection does, however quiet it is.
         let _ = this.bid(context)?;
+        if this.aside.rests.load(Ordering::Relaxed) {
+            this.aside.rests.store(false, Ordering::Relaxed);
+            this.rest.begin();
+        }
+        if this.rest.poll(context).is_pending() {
+            this.overdue(context)?;
+            return Poll::Pending;
+        }
         let before = into.filled().len();
         let read = this.io()?.poll_read(context, into);
         if let Poll::Ready(Ok(())) = read {

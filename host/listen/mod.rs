@@ -6,11 +6,13 @@
 
 mod accept;
 mod admission;
+mod calls;
 mod clock;
 mod connection;
 mod inherited;
 pub(crate) mod meter;
 mod metered;
+mod pace;
 mod socket;
 mod successor;
 mod tally;

@@ -12,6 +12,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::pace::Idle;
+
 /// One connection counted, until it drops.
 #[derive(Debug)]
 pub(super) struct Counted(Arc<AtomicUsize>);
@@ -34,6 +36,7 @@ impl Drop for Counted {
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
+    idle: Idle,
     connections: Arc<AtomicUsize>,
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
@@ -50,16 +53,18 @@ impl Workers {
         (0..count).map(Worker::start).collect::<io::Result<Vec<_>>>().map(Workers)
     }
 
-    /// The runtime for one connection more, and its place there.
-    pub(super) fn deal(&self) -> Option<(Handle, Counted)> {
+    /// The runtime for one connection more, when that has nothing to do, and its place there.
+    pub(super) fn deal(&self) -> Option<(Handle, Idle, Counted)> {
         let fewest = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))?;
-        Some((fewest.runtime.clone(), Counted::one(&fewest.connections)))
+        Some((fewest.runtime.clone(), fewest.idle.clone(), Counted::one(&fewest.connections)))
     }
 }
 
 impl Worker {
     fn start(number: usize) -> io::Result<Worker> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let idle = Idle::default();
+        let parks = idle.clone();
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(move || parks.tell()).build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
@@ -67,6 +72,6 @@ impl Worker {
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        Ok(Worker { runtime: handle, connections: Arc::default(), _stop: stop })
+        Ok(Worker { runtime: handle, idle, connections: Arc::default(), _stop: stop })
     }
 }
