@@ -12,11 +12,13 @@
 //! This room imports no other.
 
 mod entry;
+mod json;
 mod limits;
 mod listen;
 mod misfit;
 mod news;
 mod outline;
+mod part;
 mod place;
 mod problem;
 mod reader;
@@ -36,6 +38,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 pub use entry::Entry;
+pub use json::JsonText;
 pub use limits::Limits;
 pub use listen::{Address, Listen, Listener, Serves};
 pub use news::News;
@@ -43,7 +46,7 @@ pub use place::{Path, Place, Segment};
 pub use problem::{Problem, Problems, closest};
 pub use schema::Schema;
 pub use secret::Secret;
-pub use section::Section;
+pub use section::{Remains, Section};
 pub use shape::{Health, Log, LogFormat, LogLevel, Reload, Shape, Shutdown, WireBreaks};
 pub use source::Sources;
 pub use tls::{Clients, Tls};
@@ -107,6 +110,7 @@ impl Text {
         {
             problem = problem.shortened();
         }
+        let problem = self.place_part(problem);
         match self.outline.range(problem.path(), problem.mark()) {
             Some(range) => problem.at(Place::of(&self.file, &self.text, range)),
             None => problem,

@@ -43,6 +43,10 @@ pub(super) enum Mark {
     Value,
     /// The key, because the name itself is wrong.
     Key,
+    /// Some bytes of the text that the value is.
+    Part { from: u32, to: u32 },
+    /// All bytes of it from one on: it ends before what it says does.
+    Rest { from: u32 },
 }
 
 /// The tree of a whole text.

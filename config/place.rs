@@ -36,6 +36,11 @@ impl Path {
         path
     }
 
+    /// Whether it leads to what is at that path, or into it.
+    pub fn starts_with(&self, outer: &Path) -> bool {
+        self.0.starts_with(&outer.0)
+    }
+
     /// This path and then that one.
     pub fn join(&self, rest: &Path) -> Path {
         Path(self.0.iter().chain(&rest.0).cloned().collect())

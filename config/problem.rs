@@ -6,6 +6,7 @@
 //! all of them at once.
 
 use std::fmt;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
@@ -86,6 +87,28 @@ impl Problem {
     pub fn key(mut self) -> Problem {
         self.mark = Mark::Key;
         self
+    }
+
+    /// Says which bytes of the text at the path are wrong, counted as the text was read.
+    pub fn part(mut self, bytes: Range<usize>) -> Problem {
+        // A configuration is far smaller than what 32 bits count.
+        let [from, to] = [bytes.start, bytes.end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        self.mark = Mark::Part { from, to };
+        self
+    }
+
+    /// Says that the text at the path ends too early, and from which byte on it cannot be read.
+    pub fn unfinished(mut self, from: usize) -> Problem {
+        self.mark = Mark::Rest { from: u32::try_from(from).unwrap_or(u32::MAX) };
+        self
+    }
+
+    /// The first byte that is wrong of the text at the path, where it is not all of it.
+    pub fn part_start(&self) -> Option<usize> {
+        match self.mark {
+            Mark::Part { from, .. } | Mark::Rest { from } => Some(from as usize),
+            Mark::Value | Mark::Key => None,
+        }
     }
 
     /// Says the line it is on holds a secret.
@@ -240,6 +263,12 @@ impl Problems {
     /// Each changed on its way up.
     pub fn map(self, with: impl FnMut(Problem) -> Problem) -> Problems {
         Problems(self.0.into_iter().map(with).collect())
+    }
+
+    /// Those that are worth telling.
+    pub fn filter(mut self, is_worth: impl FnMut(&Problem) -> bool) -> Problems {
+        self.0.retain(is_worth);
+        self
     }
 
     /// Says they all lie one step further in than where they were noticed.

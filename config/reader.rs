@@ -160,7 +160,7 @@ impl Reader<'_> {
     fn tag(&mut self, range: Range<usize>) {
         let problem = Problem::new("a configuration has no tags")
             .label("a tag")
-            .help("a choice is written `kind` or `{ kind: … }`, and text that looks like a number in quotes");
+            .help("a choice is written `kind` or `{ kind: … }`, and text that begins with `!` or looks like a number in quotes");
         self.note(problem, range);
     }
 
@@ -258,13 +258,18 @@ fn too_deep() -> Problem {
 }
 
 /// What most often causes a syntax error, by the words the parser has for it.
-const HINTS: [(&str, &str); 8] = [
+const HINTS: [(&str, &str); 13] = [
     ("tabs", "YAML is indented with spaces, never with tabs"),
     ("escape", r"in double quotes `\` starts an escape: write `\\`, or use single quotes"),
     ("recursion limit", "nothing in a configuration nests that deep"),
     ("unexpected character", "such a character stands in quotes, an unprintable one as an escape"),
     ("mapping values are not allowed", "text with `: ` in it goes in quotes"),
+    ("trailing content", "a text with quotes in it and more around them goes in quotes of the other kind as a whole"),
     ("quoted scalar", "is a quote left open on a line before?"),
+    ("flow mapping", "within `{ }` a text with `,`, `[`, `]`, `{`, `}` or `: ` goes in quotes"),
+    ("flow sequence", "within `[ ]` a text with `,`, `[`, `]`, `{`, `}` or `: ` goes in quotes"),
+    ("block scalar", "after `|` or `>` the text starts on the next line; one that begins with them goes in quotes"),
+    ("not allowed in this context", "text that begins with `- ` or `? ` goes in quotes"),
     ("':' indicator", "is a bracket or a brace left open on a line before?"),
     ("block mapping", "the keys of one map start in the same column"),
 ];
@@ -277,6 +282,9 @@ fn syntax_problem(file: &str, text: &str, at: usize, message: &str) -> Problem {
         // Braces of a variable end a plain scalar inside of braces.
         _ if message.contains("flow") && line.contains("${") => {
             problem.help("inside of `{ }` and `[ ]` a variable goes in quotes: \"${NAME}\"")
+        }
+        _ if message.contains("block mapping") && text[..at.min(text.len())].ends_with(['}', ']']) => {
+            problem.help("text that begins with a bracket goes in quotes")
         }
         Some((_, hint)) => problem.help(*hint),
         None => problem,

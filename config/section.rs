@@ -22,6 +22,17 @@ use super::values::Tree;
 /// How often a section is read again without what was wrong with it.
 const MOST_READS: usize = 200;
 
+/// What could be read of some settings.
+#[derive(Debug)]
+pub struct Remains<T> {
+    /// Without what is amiss.
+    pub settings: Option<T>,
+    /// Where something was taken out, from the section on.
+    pub amiss: Vec<Path>,
+    /// What is wrong with it.
+    pub problems: Problems,
+}
+
 /// A value of the document with the way to it.
 #[derive(Clone, Debug)]
 pub struct Section {
@@ -38,15 +49,29 @@ impl Section {
 
     /// The settings as typed, or everything that is wrong with them.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problems> {
+        let Remains { settings, problems, .. } = self.salvage();
+        match settings {
+            Some(settings) => problems.or(settings),
+            // Empty where all that is wrong was told when its variables were filled.
+            None => Err(problems),
+        }
+    }
+
+    /// The settings as far as they can be typed, and everything that is wrong with them.
+    pub fn salvage<T: DeserializeOwned>(&self) -> Remains<T> {
         if let Ok(settings) = T::deserialize(Typed(&self.tree)) {
-            return Ok(settings);
+            return Remains { settings: Some(settings), amiss: Vec::new(), problems: Problems::default() };
         }
         // Something is wrong: from here on it is a copy that is read, and cut.
         let mut rest = Rest { tree: self.tree.clone(), taken: Vec::new(), meant: Vec::new(), dropped: HashMap::new() };
         let mut problems = Problems::default();
         for _ in 0..MOST_READS {
             match T::deserialize(Typed(&rest.tree)) {
-                Ok(settings) => return problems.or(settings),
+                Ok(settings) if rest.dropped.is_empty() => {
+                    return Remains { settings: Some(settings), amiss: rest.taken, problems };
+                }
+                // What is left of a list would be taken for its first items.
+                Ok(_) => rest.take_lists_out(),
                 Err(misfit) => {
                     if !rest.is_own_doing(&misfit) {
                         problems.push(self.worded::<T>(&misfit, &rest));
@@ -57,8 +82,7 @@ impl Section {
                 }
             }
         }
-        // Empty where all that is wrong was told when its variables were filled.
-        Err(problems)
+        Remains { settings: None, amiss: rest.taken, problems }
     }
 
     /// The part at a key or an index, where there is one.
@@ -159,6 +183,18 @@ impl Rest {
             self.meant.push(holder.then(meant));
         }
         self.take_out(&misfit.path)
+    }
+
+    /// Removes every list that items were dropped from.
+    fn take_lists_out(&mut self) {
+        for (list, _) in std::mem::take(&mut self.dropped) {
+            if let Some((Segment::Key(key), parent)) = list.0.split_last()
+                && let Some(holder) = self.tree.at_mut(parent)
+            {
+                holder.take(key);
+            }
+            self.taken.push(list);
+        }
     }
 
     /// The path as the operator would count it, dropped items included.

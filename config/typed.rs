@@ -8,7 +8,7 @@
 //! and so what may be a [`Secret`](super::Secret).
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
@@ -25,7 +25,8 @@ impl<'de> Typed<'de> {
     fn settings<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.0 {
             Tree::Map(_) | Tree::Told => self.deserialize_any(visitor),
-            _ => Err(Misfit::kind("a map of settings")),
+            // A type may say it better than by its name.
+            _ => Err(Misfit::kind((&visitor as &dyn Expected).to_string())),
         }
     }
 }

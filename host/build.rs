@@ -13,7 +13,7 @@ use super::mount::Mount;
 use super::plugin::Build;
 use super::registry::Plan;
 use super::schema::{self, Loaded, Schema};
-use crate::config::{Document, Entry, Problem, Problems, Sources};
+use crate::config::{Document, Entry, Failure, Problem, Problems, Sources};
 
 /// Every plan with the schema that the operator gives it; those whose schema
 /// cannot be used are told, and left out.
@@ -109,6 +109,24 @@ async fn make_one(plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &K
     });
     let (sources, tasks) = build.into_parts();
     Made { entry, mount, methods: Vec::new(), sources, tasks: vec![tasks] }
+}
+
+/// What else is wrong with a document that is refused already, as far as that
+/// does not follow from what is known: nothing of it is made.
+pub(super) async fn inspect(plans: Vec<Plan>, mut document: Document, mut problems: Problems, keep: &Keep) -> Failure {
+    // Dropped with what it was asked for.
+    let mut refreshes = JoinSet::new();
+    let plans = with_schemas(plans, &mut document, keep, &mut refreshes, &mut problems).await;
+    for (mut plan, schema) in plans {
+        let methods = std::mem::take(&mut plan.methods);
+        for plan in std::iter::once(plan).chain(methods) {
+            let build = Build::new(&plan.entry, schema.clone(), &document.base, keep.clone());
+            problems.take(plan.inspect(&build).await.or(()));
+            document.sources.extend(build.into_parts().0);
+        }
+    }
+    let problems = problems.or(()).err().unwrap_or_default();
+    Failure { problems, sources: document.sources }
 }
 
 /// Whether the service has the method that something is to behave for.

@@ -94,10 +94,10 @@ impl Host {
     /// Builds everything a document asks for, or says everything that is in
     /// the way. Nothing that serves is touched.
     pub async fn build(&self, document: Document) -> Result<Generation, Failure> {
-        let plans = self
-            .registry
-            .plan(&document)
-            .map_err(|problems| Failure { problems, sources: document.sources.clone() })?;
+        let (plans, problems) = self.registry.plans(&document);
+        if !problems.is_empty() {
+            return Err(build::inspect(plans, document, problems, &self.keep).await);
+        }
         let number = self.built.fetch_add(1, Ordering::Relaxed) + 1;
         Generation::build(number, document, plans, &self.keep, self.current()).await
     }

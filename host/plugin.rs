@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::keep::Keep;
 use super::mount::Mount;
 use super::schema::Schema;
-use crate::config::{Entry, Problem, Sources};
+use crate::config::{self, Entry, Problem, Problems, Sources};
 
 /// Whatever went wrong. A [`Problem`] or [`Problems`](crate::config::Problems)
 /// in it keeps its path and place.
@@ -35,6 +35,20 @@ pub trait Plugin: Send + Sync + 'static {
     /// Makes one service. May read files and open connections; nothing is
     /// served from it unless every other service of the file was made too.
     fn build(&self, config: Self::Config, build: &Build) -> impl Future<Output = Result<Mount, BoxError>> + Send;
+
+    /// Says what else is wrong where the file is refused already, so that one
+    /// mistake does not hide another. `config` is what could be read, without
+    /// what stood at `amiss`: what follows from that alone is not told. Opens
+    /// and starts nothing.
+    fn inspect(
+        &self,
+        config: Self::Config,
+        amiss: &[config::Path],
+        build: &Build,
+    ) -> impl Future<Output = Problems> + Send {
+        let _ = (config, amiss, build);
+        std::future::ready(Problems::default())
+    }
 }
 
 /// What a plugin may ask for while it builds.

@@ -14,9 +14,18 @@ use serde_json::Value;
 
 use super::mount::Mount;
 use super::plugin::{BoxError, Build, Plugin};
-use crate::config::{Document, Entry, Problem, Problems};
+use crate::config::{Document, Entry, Problem, Problems, Remains};
 
 type Built<'a> = Pin<Box<dyn Future<Output = Result<Mount, BoxError>> + Send + 'a>>;
+
+/// What a plan is carried out for.
+#[derive(Clone, Copy)]
+enum Aim {
+    /// To be served.
+    Serve,
+    /// To hear what else is wrong.
+    Inspect,
+}
 
 /// One service typed and checked, waiting to be built. The settings' type is
 /// closed over, so nothing is cast back.
@@ -27,8 +36,10 @@ pub struct Plan {
     pub effective: Value,
     /// What behaves for single methods.
     pub methods: Vec<Plan>,
-    build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send>,
+    carry_out: Box<CarryOut>,
 }
+
+type CarryOut = dyn for<'a> FnOnce(&'a Build, Aim) -> Built<'a> + Send;
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,8 +50,17 @@ impl fmt::Debug for Plan {
 impl Plan {
     /// Builds the mount. A plugin that panics fails its build, not the host.
     pub(super) async fn build(self, build: &Build) -> Result<Mount, Problems> {
-        let Plan { entry, build: make, .. } = self;
-        let built = AssertUnwindSafe(async { make(build).await }).catch_unwind().await;
+        self.carry_out(build, Aim::Serve).await
+    }
+
+    /// What else is wrong, where something is already.
+    pub(super) async fn inspect(self, build: &Build) -> Problems {
+        self.carry_out(build, Aim::Inspect).await.err().unwrap_or_default()
+    }
+
+    async fn carry_out(self, build: &Build, aim: Aim) -> Result<Mount, Problems> {
+        let Plan { entry, carry_out, .. } = self;
+        let built = AssertUnwindSafe(async { carry_out(build, aim).await }).catch_unwind().await;
         let built = built.unwrap_or_else(|_| {
             let problem = Problem::new(format!("the handler `{}` panicked while it was made", entry.kind));
             Err(problem.help("the fault is the handler's, not the file's").into())
@@ -60,7 +80,7 @@ fn problems(error: BoxError) -> Problems {
     }
 }
 
-type Planner = dyn Fn(Entry) -> Result<Plan, Problems> + Send + Sync;
+type Planner = dyn Fn(Entry, &mut Problems) -> Option<Plan> + Send + Sync;
 
 /// One kind.
 #[derive(Clone)]
@@ -84,13 +104,27 @@ impl Registry {
     /// a host of your own may bring its own version of a standard kind.
     pub fn with<P: Plugin>(mut self, plugin: P) -> Registry {
         let plugin = Arc::new(plugin);
-        let plan = move |entry: Entry| {
-            let config: P::Config = entry.section.read()?;
+        let plan = move |entry: Entry, problems: &mut Problems| {
+            let Remains { settings, amiss, problems: found } = entry.section.salvage::<P::Config>();
+            problems.take(found.or(()));
+            let config = settings?;
             let effective = serde_json::to_value(&config).unwrap_or_default();
             let plugin = plugin.clone();
-            let build: Box<dyn for<'a> FnOnce(&'a Build) -> Built<'a> + Send> =
-                Box::new(move |build| Box::pin(async move { plugin.build(config, build).await }));
-            Ok(Plan { entry, effective, methods: Vec::new(), build })
+            let carry_out: Box<CarryOut> = Box::new(move |build, aim| {
+                Box::pin(async move {
+                    match aim {
+                        Aim::Serve => plugin.build(config, build).await,
+                        Aim::Inspect => {
+                            let problems = plugin.inspect(config, &amiss, build).await;
+                            // What is said of a whole may be for the want of its part.
+                            let is_more =
+                                |problem: &Problem| !amiss.iter().any(|part| part.starts_with(problem.path()));
+                            Err(problems.filter(is_more).into())
+                        }
+                    }
+                })
+            });
+            Some(Plan { entry, effective, methods: Vec::new(), carry_out })
         };
         let schema = |generator: &mut SchemaGenerator| generator.subschema_for::<P::Config>();
         self.0.insert(P::KIND, Kind { plan: Arc::new(plan), schema });
@@ -109,44 +143,56 @@ impl Registry {
 
     /// Types every entry of a document, or gathers everything that is wrong.
     pub fn plan(&self, document: &Document) -> Result<Vec<Plan>, Problems> {
+        let (plans, problems) = self.plans(document);
+        problems.or(plans)
+    }
+
+    /// Types every entry as far as it can be, and gathers everything that is
+    /// wrong: only without a problem are the plans to be built.
+    pub(super) fn plans(&self, document: &Document) -> (Vec<Plan>, Problems) {
         let mut problems = document.problems.clone();
         let mut plans = Vec::new();
         for entry in &document.services {
             if problems.is_full() {
                 break;
             }
-            plans.extend(problems.take(self.plan_one(entry.clone())));
+            plans.extend(self.plan_one(entry.clone(), &mut problems));
         }
-        problems.or(plans)
+        (plans, problems)
     }
 
-    fn plan_one(&self, entry: Entry) -> Result<Plan, Problems> {
+    /// The plan of a service with those of its methods; these alone where the
+    /// service has none, and so nothing is built any more.
+    fn plan_one(&self, entry: Entry, problems: &mut Problems) -> Vec<Plan> {
+        let schema = entry.schema.clone();
+        let methods = entry.methods.iter().filter_map(|method| self.plan_entry(method.clone(), problems));
+        let mut methods: Vec<Plan> = methods.collect();
+        match self.plan_entry(entry, problems) {
+            Some(plan) => vec![Plan { methods, ..plan }],
+            None => {
+                methods.iter_mut().for_each(|plan| plan.entry.schema = schema.clone());
+                methods
+            }
+        }
+    }
+
+    fn plan_entry(&self, entry: Entry, problems: &mut Problems) -> Option<Plan> {
         if is_hosts_own(&entry.name) {
             let problem = Problem::new(format!("`{}` is the host's own and always there", entry.name))
                 .label("cannot be mounted")
                 .help("take this entry out");
-            return Err(entry.problem(problem).into());
+            problems.push(entry.problem(problem));
+            return None;
         }
-        match self.0.get(entry.kind.as_str()) {
-            Some(kind) => {
-                let mut problems = Problems::default();
-                let methods = entry.methods.clone();
-                let plans = methods.into_iter().filter_map(|method| problems.take(self.plan_one(method))).collect();
-                let plan = problems.take((kind.plan)(entry));
-                problems.or(plan).and_then(|plan| match plan {
-                    Some(plan) => Ok(Plan { methods: plans, ..plan }),
-                    // Without a word: what is wrong was told before.
-                    None => Err(Problems::default()),
-                })
-            }
-            None => {
-                let problem =
-                    Problem::new(format!("there is no kind of handler called `{}`", entry.kind)).label("unknown kind");
-                let problem = problem.meant(&entry.kind, self.kinds());
-                let known = self.kinds().collect::<Vec<_>>().join(", ");
-                Err(entry.kind_problem(problem.help(format!("known kinds: {known}"))).into())
-            }
-        }
+        let Some(kind) = self.0.get(entry.kind.as_str()) else {
+            let problem =
+                Problem::new(format!("there is no kind of handler called `{}`", entry.kind)).label("unknown kind");
+            let problem = problem.meant(&entry.kind, self.kinds());
+            let known = self.kinds().collect::<Vec<_>>().join(", ");
+            problems.push(entry.kind_problem(problem.help(format!("known kinds: {known}"))));
+            return None;
+        };
+        (kind.plan)(entry, problems)
     }
 }
 

@@ -28,7 +28,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("CANARY_QUOTED", "s3\"c\\r3t"),
 ];
 /// The folders of what the bad files name.
-const BESIDE: [&str; 3] = ["certificates", "features", "schemas"];
+const BESIDE: [&str; 4] = ["certificates", "features", "schemas", "tables"];
 /// Parts of those values, and of `features/secret.txt`, that would tell them.
 const CANARIES: [&str; 5] = ["s3cr3t", "canary-", "0.0.0.0:61234", "31415926", "s3\"c"];
 

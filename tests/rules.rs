@@ -1,6 +1,8 @@
 //! The kind `rules`: what rules do beyond the examples, and what is said of
 //! those that cannot be.
 
+mod state;
+
 use serde_json::json;
 
 use crate::examples::{answers, refusal};
@@ -17,7 +19,7 @@ service Play {
   rpc Collect(stream Note) returns (Note);
   rpc Talk(stream Note) returns (stream Note);
 }
-message Note { string text = 1; int32 number = 2; repeated string words = 3; }
+message Note { string text = 1; int32 number = 2; repeated string words = 3; double score = 4; }
 "#;
 
 fn yaml(rules: &str) -> String {
@@ -94,54 +96,6 @@ fn a_stream_has_a_beginning_messages_and_an_end() {
     assert_eq!(texts(&host, "Talk", r#"{"text": "quit"} {"text": "more"}"#), ["welcome", "bye"]);
     assert_eq!(answers(&host, "play.Play/Collect", r#"{"text": "a"} {"text": "b"}"#), [json!({ "words": ["a", "b"] })]);
     assert_eq!(texts(&host, "Collect", r#"{"text": "a"} {"text": "stop"}"#), ["early"]);
-}
-
-#[test]
-fn what_a_service_remembers_outlives_a_reload_and_what_a_stream_does_not_its_call() {
-    let rules = "        state:\n          all: { start: 0, scope: service }\n          own: { start: 0 }\n        One:\n          \
-                 - change: { all: { add: '=request.number' }, own: { add: 1 } }\n            \
-                 reply: { number: '=all', text: '=string(own)' }\n";
-    let host = play(rules);
-    let count = |host: &Ostler| answers(host, "play.Play/One", r#"{"number": 5}"#)[0].clone();
-    assert_eq!(count(&host), json!({ "number": 5, "text": "1" }));
-    assert_eq!(count(&host), json!({ "number": 10, "text": "1" }));
-    assert!(host.reload(&yaml(&rules.replace("string(own)", "string(own) + \".\""))));
-    assert_eq!(count(&host), json!({ "number": 15, "text": "1." }));
-}
-
-#[test]
-fn state_is_bounded_and_says_so() {
-    let host = play(
-        "        state:\n          few: { start: [], entries: 2, scope: service }\n          \
-         last: { start: [], entries: 2, full: drop_oldest, scope: service }\n          \
-         places: { start: {}, entries: 2, each: 2, full: drop_oldest, scope: service }\n          \
-         small: { start: '', size: 200B, scope: service }\n        One:\n          \
-         - when: request.text == 'few'\n            change: { few: { append: x } }\n            reply: {}\n          \
-         - when: request.text == 'last'\n            change: { last: { append: '=string(request.number)' } }\n            reply: { words: '=last' }\n          \
-         - when: request.text == 'small'\n            change: { small: { set: '=small + \"0123456789\"' } }\n            reply: {}\n          \
-         - change: { places: { at: request.text, append: '=string(request.number)' } }\n            \
-         reply: { words: '=places[request.text]' }\n",
-    );
-    let one = |request: &str| answers(&host, "play.Play/One", request)[0].clone();
-    one(r#"{"text": "few"}"#);
-    one(r#"{"text": "few"}"#);
-    let full = refusal(&host, "play.Play/One", r#"{"text": "few"}"#);
-    assert!(full.contains("RESOURCE_EXHAUSTED") && full.contains("the state `few` is full"), "{full}");
-    for number in 1..=3 {
-        let words = one(&format!(r#"{{"text": "last", "number": {number}}}"#));
-        assert_eq!(words["words"].as_array().unwrap().len(), number.min(2));
-        one(&format!(r#"{{"text": "here", "number": {number}}}"#));
-    }
-    assert_eq!(one(r#"{"text": "last", "number": 4}"#)["words"], json!(["3", "4"]));
-    assert_eq!(one(r#"{"text": "here", "number": 4}"#)["words"], json!(["3", "4"]));
-    one(r#"{"text": "there"}"#);
-    assert!(refusal(&host, "play.Play/One", r#"{"text": "elsewhere"}"#).contains("`places` is full"));
-    let grown = (0..100).map_while(|_| {
-        let mut call = std::process::Command::new(binary());
-        let args = ["call", "--address", host.address(), "play.Play/One", r#"{"text": "small"}"#];
-        run_with(call.args(args), "").status.success().then_some(())
-    });
-    assert!((1..20).contains(&grown.count()), "a text does not grow for ever");
 }
 
 #[test]
@@ -288,6 +242,41 @@ fn a_rule_s_names_are_worked_out_where_it_fits_and_metadata_of_a_failure_arrive(
     let words: Vec<String> = (0..400).map(|_| "x".repeat(10_000)).collect();
     let echoed = answers(&host, "play.Play/One", &json!({ "text": "long", "words": words }).to_string());
     assert_eq!(echoed[0]["words"].as_array().unwrap().len(), 400);
+}
+
+#[test]
+fn nan_is_nan_to_a_rule_for_one_message() {
+    let host = play(
+        "        One:\n          - is: { score: NaN }\n            reply: { text: is }\n          \
+         - when: request.score != request.score\n            reply: { text: equals nothing }\n          \
+         - reply: { text: a number }\n",
+    );
+    assert_eq!(texts(&host, "One", r#"{"score": "NaN"}"#), ["is"]);
+    assert_eq!(texts(&host, "One", r#"{"score": "NaN", "number": 1}"#), ["equals nothing"]);
+    assert_eq!(texts(&host, "One", "{}"), ["a number"]);
+}
+
+#[test]
+fn whatever_of_a_rule_cannot_be_worked_out_is_told_with_its_name() {
+    let rules: String = ["headers: { h: '=V' }", "trailers: { t: '=V' }", "trailers: { t-bin: '=request.words' }"]
+        .map(|metadata| (metadata, "reply: {}"))
+        .into_iter()
+        .chain([("delay: 0s", "fail: { code: ABORTED, message: '=V' }")])
+        .enumerate()
+        .map(|(number, (one, other))| {
+            let one = one.replace("V", "request.words[0]");
+            let other = other.replace("V", "request.words[0]");
+            format!("          - name: rule-{number}\n            when: request.number == {number}\n            {one}\n            {other}\n")
+        })
+        .collect();
+    let host = play(&format!("        One:\n{rules}"));
+    for (number, why) in [(0, "index is out"), (1, "index is out"), (2, "`t-bin` is bytes"), (3, "index is out")] {
+        let told = refusal(&host, "play.Play/One", &json!({ "number": number }).to_string());
+        let words = format!("the rule rule-{number} cannot be worked out: ");
+        assert!(told.contains("INTERNAL") && told.contains(&words) && told.contains(why), "{told}");
+    }
+    let told = refusal(&host, "play.Play/One", r#"{"words": ["ü"]}"#);
+    assert!(told.contains("the rule rule-0 cannot") && told.contains("`h` would hold more than printable"), "{told}");
 }
 
 #[test]

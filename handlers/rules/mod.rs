@@ -5,17 +5,22 @@
 //! schema when the configuration is read.
 //!
 //! ```text
-//! settings ── program (checked) ──▶ run: one call ── rule ── replies
-//!                 tables, state ───────┘
+//! settings ── program (checked) ──▶ run: one call
+//!                   rule: condition ── changes ── answer ──▶ play: its replies
+//!                   tables, state ─────┘
 //! ```
 
-mod act;
+mod answer;
+mod change;
+mod condition;
 #[cfg(fuzzing)]
 pub(crate) mod doors;
 mod expr;
 mod facts;
 mod named;
+mod play;
 mod program;
+mod rule;
 mod run;
 mod scope;
 mod settings;
@@ -28,9 +33,9 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use crate::config::Problem;
-use crate::host::{BoxError, Build, Conversation, Dynamic, Mount, Plugin, Reply};
-use program::Program;
+use crate::config::{Path, Problem, Problems};
+use crate::host::{BoxError, Build, Conversation, Dynamic, Mount, Plugin, Reply, Schema};
+use program::{Amiss, Program};
 pub use settings::Config;
 use settings::Service;
 
@@ -44,24 +49,35 @@ impl Plugin for Rules {
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let schema = build.schema()?;
-        let (service, is_list) = match (config, build.method()) {
-            (Config::Service(service), _) => (service, false),
-            (Config::Method(rules), Some(method)) => (Service::of_method(method, rules), true),
-            (Config::Method(_), None) => {
-                return Err(Problem::new("rules of a service are a map from its methods to their rules")
-                    .label("a bare list")
-                    .help(format!("write `rules: {{ METHOD: [ … ] }}` for methods of `{}`", build.service()))
-                    .into());
-            }
-        };
-        scope::distinct(&service)?;
-        let tables = tables::load(&service.tables, schema, build).await?;
-        let descriptor = schema.service(build.service())?;
-        let program = Program::compile(&service, &descriptor, tables, build);
-        // The list stands where the map with its one method would.
-        let program = program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })?;
+        let program = check(config, Amiss::default(), schema, build).await?;
         Ok(Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?)
     }
+
+    async fn inspect(&self, config: Config, amiss: &[Path], build: &Build) -> Problems {
+        let Some(schema) = build.given_schema() else { return Problems::default() };
+        check(config, Amiss(amiss.to_vec()), schema, build).await.err().unwrap_or_default()
+    }
+}
+
+/// Checks everything there is to check of some rules, all at once.
+async fn check(config: Config, amiss: Amiss, schema: &Schema, build: &Build) -> Result<Program, Problems> {
+    let (service, amiss, is_list) = match (config, build.method()) {
+        (Config::Service(service), _) => (service, amiss, false),
+        (Config::Method(rules), Some(method)) => (Service::of_method(method, rules), amiss.within(method), true),
+        (Config::Method(_), None) => {
+            return Err(Problem::new("rules of a service are a map from its methods to their rules")
+                .label("a bare list")
+                .help(format!("write `rules: {{ METHOD: [ … ] }}` for methods of `{}`", build.service()))
+                .into());
+        }
+    };
+    let mut problems = Problems::default();
+    problems.take(scope::distinct(&service));
+    let tables = tables::load(&service.tables, schema, build, &mut problems).await;
+    let descriptor = schema.service(build.service())?;
+    let program = Program::compile(&service, &descriptor, tables, &amiss, build, problems);
+    // The list stands where the map with its one method would.
+    program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })
 }
 
 /// A service that behaves by its rules.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
-use super::act::{Place, Rule};
+use super::expr::Scope;
+use super::rule::{Context, Rule};
 use super::scope::{self, Event};
 use super::settings::{self, Method, Service};
 use super::state::States;
 use super::tables::Loaded;
-use crate::config::{Problem, Problems};
+use crate::config::{Path, Problem, Problems, closest};
 use crate::host::Build;
 
 /// Everything a call needs.
 #[derive(Debug)]
 pub(super) struct Program {
-    methods: BTreeMap<String, Rules>,
+    methods: BTreeMap<String, MethodRules>,
     pub(super) tables: Arc<[Loaded]>,
     pub(super) states: States,
     pub(super) explain: bool,
@@ -26,10 +27,10 @@ pub(super) struct Program {
 
 /// The rules of one method, by event.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
-    pub(super) start: Vec<Rule>,
-    pub(super) message: Vec<Rule>,
-    pub(super) end: Vec<Rule>,
+pub(super) struct MethodRules {
+    start: Vec<Rule>,
+    message: Vec<Rule>,
+    end: Vec<Rule>,
     /// What of a call is to be a value.
     pub(super) wants: Wants,
 }
@@ -42,7 +43,7 @@ pub(super) struct Wants {
     pub(super) clock: bool,
 }
 
-impl Rules {
+impl MethodRules {
     pub(super) fn of(&self, event: Event) -> &[Rule] {
         match event {
             Event::Start => &self.start,
@@ -51,37 +52,72 @@ impl Rules {
         }
     }
 
-    /// Whether any of them reads a name of the call.
-    fn read(&self, name: &str) -> bool {
-        [&self.start, &self.message, &self.end].into_iter().flatten().any(|rule| rule.reads(name))
+    fn all(&self) -> impl Iterator<Item = &Rule> {
+        [&self.start, &self.message, &self.end].into_iter().flatten()
     }
 
     /// Whether metadata may depend on what the client says first.
     pub(super) fn have_headers(&self) -> bool {
-        [&self.start, &self.message, &self.end].into_iter().flatten().any(|rule| !rule.headers.is_empty())
+        self.all().any(|rule| !rule.answer.headers.is_empty())
+    }
+
+    fn wants(&self) -> Wants {
+        let read = |name| self.all().any(|rule| rule.reads(name));
+        Wants {
+            metadata: read(scope::METADATA),
+            peer: read(scope::PEER),
+            clock: read(scope::NOW) || read(scope::ELAPSED),
+        }
+    }
+}
+
+/// Where in the settings something could not be read, and so is not there.
+#[derive(Debug, Default)]
+pub(super) struct Amiss(pub(super) Vec<Path>);
+
+impl Amiss {
+    /// The same, one step further in.
+    pub(super) fn within(self, step: &str) -> Amiss {
+        Amiss(self.0.iter().map(|path| Path::default().then(step).join(path)).collect())
+    }
+
+    /// Whether any of it lies below a path.
+    fn is_below(&self, path: &Path) -> bool {
+        self.0.iter().any(|amiss| amiss.starts_with(path))
     }
 }
 
 impl Program {
-    /// Checks everything; problems have paths from the settings on.
+    /// Checks everything; problems have paths from the settings on. They are
+    /// added to those there are, and only where there are none is there a program.
     pub(super) fn compile(
         settings: &Service,
         service: &ServiceDescriptor,
-        tables: Arc<[Loaded]>,
+        tables: Vec<Loaded>,
+        amiss: &Amiss,
         build: &Build,
+        mut problems: Problems,
     ) -> Result<Program, Problems> {
-        let mut problems = Problems::default();
-        let mut methods = BTreeMap::new();
+        let declares = ["tables", "state"];
+        // A name may be missing with what declares it, or declared where a method is due.
+        let mut is_partial = declares.iter().any(|key| amiss.is_below(&Path::default().then(*key)));
+        let mut known = Vec::new();
         for (name, method) in &settings.methods.0 {
             let found = descriptor(service, name).map_err(|problem| problem.within(name.as_str()));
-            let Some(found) = problems.take(found) else { continue };
-            let rules = compile(method, &found, &tables, settings);
-            let rules = rules.map_err(|found| found.within(name.as_str()));
-            methods.extend(problems.take(rules).map(|rules| (name.clone(), rules)));
+            is_partial |= found.is_err() && closest(name, declares).is_some();
+            known.extend(problems.take(found).map(|found| (found, method)));
         }
-        problems.or(Program {
+        let mut methods = BTreeMap::new();
+        for (descriptor, method) in known {
+            let name = descriptor.name();
+            let subject = Subject { method: &descriptor, tables: &tables, settings, amiss, is_partial };
+            let rules = subject.compile(method).map_err(|found| found.within(name));
+            methods.extend(problems.take(rules).map(|rules| (name.to_owned(), rules)));
+        }
+        problems.or(())?;
+        Ok(Program {
             methods,
-            tables,
+            tables: tables.into(),
             states: States::new(&settings.state, build),
             explain: settings.explain,
             steps: settings.steps.into(),
@@ -89,7 +125,7 @@ impl Program {
     }
 
     /// The rules of a method, where it has any.
-    pub(super) fn rules(&self, method: &str) -> Option<&Rules> {
+    pub(super) fn rules(&self, method: &str) -> Option<&MethodRules> {
         self.methods.get(method)
     }
 }
@@ -97,7 +133,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         for (method, rules) in &self.methods {
-            for rule in [&rules.start, &rules.message, &rules.end].into_iter().flatten() {
+            for rule in rules.all() {
                 tracing::debug!(method, rule = rule.label, hits = rule.hits(), "a rule retires");
             }
         }
@@ -109,75 +145,84 @@ fn descriptor(service: &ServiceDescriptor, name: &str) -> Result<MethodDescripto
         let names: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
         let problem = Problem::new(format!("`{}` has no method `{name}`", service.full_name()));
         let problem = problem.label("unknown method").key();
-        let problem =
-            problem.meant(name, names.iter().map(String::as_str).chain(["tables", "state", "explain", "steps"]));
+        let problem = problem.meant(name, names.iter().map(String::as_str).chain(settings::KEYS));
         problem.help(format!("methods: {}", names.join(", ")))
     })
 }
 
-fn compile(
-    method: &Method,
-    descriptor: &MethodDescriptor,
-    tables: &[Loaded],
-    settings: &Service,
-) -> Result<Rules, Problems> {
-    let mut problems = Problems::default();
-    let mut event = |event: Event, rules: &[settings::Rule], bare: bool| {
-        let place = Place {
-            method: descriptor,
+/// A method whose rules are checked.
+struct Subject<'a> {
+    method: &'a MethodDescriptor,
+    tables: &'a [Loaded],
+    settings: &'a Service,
+    amiss: &'a Amiss,
+    /// Whether names may be missing that rules use.
+    is_partial: bool,
+}
+
+impl Subject<'_> {
+    fn compile(&self, method: &Method) -> Result<MethodRules, Problems> {
+        let mut problems = Problems::default();
+        let collects = self.method.is_client_streaming() && !self.method.is_server_streaming();
+        let rules = match method {
+            // The one answer to many messages comes when the last of them has.
+            Method { on_message, bare: true, .. } if collects => {
+                MethodRules { end: self.event(Event::End, on_message, true, &mut problems), ..MethodRules::default() }
+            }
+            Method { on_message, bare: true, .. } => MethodRules {
+                message: self.event(Event::Message, on_message, true, &mut problems),
+                ..MethodRules::default()
+            },
+            Method { on_start, on_message, on_end, .. } => MethodRules {
+                start: self.event(Event::Start, on_start, false, &mut problems),
+                message: self.event(Event::Message, on_message, false, &mut problems),
+                end: self.event(Event::End, on_end, false, &mut problems),
+                ..MethodRules::default()
+            },
+        };
+        if !self.method.is_client_streaming() {
+            for (key, given) in [("on_start", &method.on_start), ("on_end", &method.on_end)] {
+                if !given.is_empty() {
+                    problems.push(
+                        Problem::new(format!("`{}` takes exactly one message", self.method.name()))
+                            .label("for streams of messages")
+                            .within(key)
+                            .key()
+                            .help("its rules are a list, or `on_message`"),
+                    );
+                }
+            }
+        }
+        problems.or(())?;
+        Ok(MethodRules { wants: rules.wants(), ..rules })
+    }
+
+    /// The rules of one event; `bare` where they stand without its key.
+    fn event(&self, event: Event, rules: &[settings::Rule], bare: bool, problems: &mut Problems) -> Vec<Rule> {
+        let context = Context {
+            method: self.method,
             event,
-            scope: scope::of(descriptor, event, tables, settings),
-            states: settings.state.0.iter().map(|(name, _)| name.as_str()).collect(),
+            scope: self.scope(event),
+            states: self.settings.state.0.iter().map(|(name, _)| name.as_str()).collect(),
         };
         let mut compiled = Vec::new();
         for (number, rule) in rules.iter().enumerate() {
-            let label = rule
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("{}[{number}]", if bare { descriptor.name() } else { event.key() }));
-            let checked = Rule::compile(rule, label, &place).map_err(|found| {
-                found.map(|problem| {
-                    let problem = problem.within(number);
-                    if bare { problem } else { problem.within(event.key()) }
-                })
+            let label = rule.name.clone();
+            let label =
+                label.unwrap_or_else(|| format!("{}[{number}]", if bare { self.method.name() } else { event.key() }));
+            let method = Path::default().then(self.method.name());
+            let path = if bare { method.then(number) } else { method.then(event.key()).then(number) };
+            let rule = Rule::compile(rule, label, &context, !self.amiss.is_below(&path)).map_err(|found| {
+                let found = found.within(number);
+                if bare { found } else { found.within(event.key()) }
             });
-            compiled.extend(problems.take(checked));
+            compiled.extend(problems.take(rule));
         }
         compiled
-    };
-    let collects = descriptor.is_client_streaming() && !descriptor.is_server_streaming();
-    let rules = match method {
-        // The one answer to many messages comes when the last of them has.
-        Method { on_message, bare: true, .. } if collects => {
-            Rules { end: event(Event::End, on_message, true), ..Rules::default() }
-        }
-        Method { on_message, bare: true, .. } => {
-            Rules { message: event(Event::Message, on_message, true), ..Rules::default() }
-        }
-        Method { on_start, on_message, on_end, .. } => Rules {
-            start: event(Event::Start, on_start, false),
-            message: event(Event::Message, on_message, false),
-            end: event(Event::End, on_end, false),
-            ..Rules::default()
-        },
-    };
-    if !descriptor.is_client_streaming() {
-        for (key, given) in [("on_start", &method.on_start), ("on_end", &method.on_end)] {
-            if !given.is_empty() {
-                problems.push(
-                    Problem::new(format!("`{}` takes exactly one message", descriptor.name()))
-                        .label("for streams of messages")
-                        .within(key)
-                        .key()
-                        .help("its rules are a list, or `on_message`"),
-                );
-            }
-        }
     }
-    let wants = Wants {
-        metadata: rules.read(scope::METADATA),
-        peer: rules.read(scope::PEER),
-        clock: rules.read(scope::NOW) || rules.read(scope::ELAPSED),
-    };
-    problems.or(Rules { wants, ..rules })
+
+    fn scope(&self, event: Event) -> Scope {
+        let scope = scope::of(self.method, event, self.tables, self.settings);
+        if self.is_partial { scope.partial() } else { scope }
+    }
 }

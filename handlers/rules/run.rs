@@ -5,19 +5,17 @@
 //! is the next message read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use futures_util::{StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
-use super::act::{Rule, bind};
-use super::expr::{Failed, Names, Value};
+use super::expr::Failed;
 use super::facts::Facts;
+use super::play::{Next, Playing};
 use super::program::Program;
-use super::scope::{Event, ITEM, TURN};
+use super::scope::Event;
 use super::state::Own;
 use crate::host::{Conversation, Messages, Reply, Requests};
 
@@ -85,22 +83,6 @@ struct Run {
     replied: bool,
 }
 
-/// A rule that was found to fit, as far as it has got.
-struct Playing {
-    event: Event,
-    rule: usize,
-    request: Option<DynamicMessage>,
-    lets: Vec<Value>,
-    /// Those that the rule still reads.
-    states: Vec<Value>,
-    /// What there is one reply each for.
-    items: Option<Value>,
-    item: usize,
-    reply: usize,
-    turn: u32,
-    number: i64,
-}
-
 impl Run {
     /// The next reply; `None` when the call has ended well.
     async fn next(&mut self) -> Result<Option<DynamicMessage>, Status> {
@@ -144,34 +126,29 @@ impl Run {
         let mut held = program.states.hold(&mut self.own);
         let names = held.names(self.facts.names(&program, request.as_ref(), self.number));
         for (number, rule) in rules.of(event).iter().enumerate() {
-            let Some(found) = fits(rule, &names, request.as_ref(), &mut explanation)? else { continue };
-            let inner = bind(names.inner(), &rule.lets, &found);
-            let changes = rule.changes(&inner).map_err(|failed| told(rule, failed))?;
-            let items = match &rule.each {
-                Some(each) => Some(each.evaluate(&inner).map_err(|failed| told(rule, failed))?),
-                None => None,
+            let failed = |failed: Failed| rule.failed(&failed);
+            let lets = match rule.condition.fits(&names, request.as_ref()).map_err(failed)? {
+                Ok(lets) => lets,
+                Err(unfit) => {
+                    explanation.iter_mut().for_each(|words| words.push(format!("{}: {unfit}", rule.label)));
+                    continue;
+                }
             };
-            rule.headers.work_out(&inner, &mut self.headers)?;
+            let inner = rule.condition.bind(names.inner(), &lets);
+            // Whatever can fail does so before anything is changed.
+            let changes = rule.changes.work_out(&inner, &held).map_err(failed)?;
+            let items = rule.answer.each.as_ref().map(|each| each.evaluate(&inner)).transpose().map_err(failed)?;
+            rule.answer.headers.work_out(&inner, &mut self.headers).map_err(failed)?;
             drop(inner);
             drop(names);
-            held.change(changes)?;
+            held.make(changes);
             let hits = rule.hit();
-            let states = held.values(&rule.states);
+            let states = held.values(&rule.answer.states);
             drop(held);
             explanation.iter_mut().for_each(|words| words.push(format!("{} answers (hit {hits})", rule.label)));
             self.explain(explanation);
-            self.playing = Some(Playing {
-                event,
-                rule: number,
-                request,
-                lets: found,
-                states,
-                items,
-                item: 0,
-                reply: 0,
-                turn: 1,
-                number: self.number,
-            });
+            let (rule, number, next) = (number, self.number, Next::default());
+            self.playing = Some(Playing { event, rule, request, lets, states, items, number, next });
             return Ok(());
         }
         drop(names);
@@ -180,16 +157,22 @@ impl Run {
         if event != Event::Start || !rules.of(event).is_empty() {
             self.explain(explanation);
         }
-        let due = match event {
+        match self.is_answer_due(event) {
+            true => {
+                let method = self.method.name();
+                Err(self.with_trailers(Status::unimplemented(format!("no rule of {method} fits"))))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the client waits for an answer to an event that no rule fits.
+    fn is_answer_due(&self, event: Event) -> bool {
+        match event {
             Event::Start => false,
             Event::Message => !self.method.is_client_streaming(),
             Event::End => !self.method.is_server_streaming() && !self.replied,
-        };
-        if due {
-            let method = self.method.name();
-            return Err(self.with_trailers(Status::unimplemented(format!("no rule of {method} fits"))));
         }
-        Ok(())
     }
 
     /// The next reply of the rule that fits; `None` when it has no more.
@@ -199,49 +182,19 @@ impl Run {
             return Ok(None);
         };
         let rule = &rules.of(playing.event)[playing.rule];
-        loop {
-            let items = playing.items.as_ref().map_or(1, length);
-            let is_first = playing.turn == 1 && playing.item == 0 && playing.reply == 0;
-            if rule.replies.is_empty() || items == 0 || rule.times.is_some_and(|times| playing.turn > times) {
-                break;
-            }
-            if playing.reply == rule.replies.len() {
-                (playing.reply, playing.item) = (0, playing.item + 1);
-                continue;
-            }
-            if playing.item == items {
-                (playing.item, playing.turn) = (0, playing.turn.saturating_add(1));
-                if rule.times.is_none_or(|times| playing.turn <= times)
-                    && let Some(every) = rule.every
-                {
-                    tokio::time::sleep(every).await;
-                }
-                continue;
-            }
-            if let Some(delay) = rule.delay.filter(|_| is_first) {
-                tokio::time::sleep(delay).await;
-            }
-            let names = playing.names(&program, &self.facts, rule);
-            let reply = rule.replies[playing.reply].fill(&names).map_err(|failed| told(rule, failed))?;
-            drop(names);
-            playing.reply += 1;
+        let failed = |failed: Failed| rule.failed(&failed);
+        if let Some(reply) = playing.reply(&program, &self.facts, rule).await.map_err(failed)? {
             if !self.method.is_server_streaming() {
                 self.stage = Stage::Over;
             }
             return Ok(Some(reply));
         }
-        if let (true, Some(delay)) = (rule.replies.is_empty(), rule.delay) {
-            tokio::time::sleep(delay).await;
-        }
-        let names = playing.names(&program, &self.facts, rule);
-        rule.trailers.work_out(&names, &mut self.trailers)?;
-        let failed = rule.fail.as_ref().map(|fail| fail.status(&names)).transpose()?;
-        drop(names);
-        if rule.end {
+        let status = playing.end(&program, &self.facts, rule, &mut self.trailers).await.map_err(failed)?;
+        if rule.answer.end {
             self.stage = Stage::Over;
         }
         self.playing = None;
-        match failed {
+        match status {
             Some(status) => Err(status),
             None => Ok(None),
         }
@@ -289,64 +242,9 @@ impl Run {
         let Some(playing) = &self.playing else { return self.trailers.is_empty() };
         let rules = self.program.rules(self.method.name());
         let rule = rules.and_then(|rules| rules.of(playing.event).get(playing.rule));
-        self.trailers.is_empty() && rule.is_none_or(|rule| rule.trailers.is_empty() && rule.fail.is_none())
+        self.trailers.is_empty()
+            && rule.is_none_or(|rule| rule.answer.trailers.is_empty() && rule.answer.fail.is_none())
     }
-}
-
-impl Playing {
-    fn names<'a>(&'a self, program: &'a Program, facts: &'a Facts, rule: &'a Rule) -> Names<'a> {
-        let names = facts.names(program, self.request.as_ref(), self.number);
-        let read = rule.states.iter().map(|at| &program.states.declared()[*at].name);
-        let names = read.zip(&self.states).fold(names, |names, (name, value)| names.lent(name, value));
-        let names = bind(names, &rule.lets, &self.lets);
-        let names = match &self.items {
-            Some(Value::List(items)) => match items.get(self.item) {
-                Some(item) => names.lent(ITEM, item),
-                None => names,
-            },
-            _ => names,
-        };
-        names.value(TURN, i64::from(self.turn))
-    }
-}
-
-/// What a rule's own names stand for, where it fits.
-fn fits(
-    rule: &Rule,
-    names: &Names<'_>,
-    request: Option<&DynamicMessage>,
-    explanation: &mut Option<Vec<String>>,
-) -> Result<Option<Vec<Value>>, Status> {
-    let failed = |failed| told(rule, failed);
-    let work_out = || {
-        let mut lets: Vec<Value> = Vec::with_capacity(rule.lets.len());
-        for (_, expression) in &rule.lets {
-            let value = expression.evaluate(&bind(names.inner(), &rule.lets, &lets)).map_err(failed)?;
-            lets.push(value);
-        }
-        Ok::<_, Status>(lets)
-    };
-    // What a rule is not for is not worked out for it, where that can be told before.
-    let early = if rule.lets_first { Some(work_out()?) } else { None };
-    let known = early.as_deref().unwrap_or_default();
-    if let (Some(is), Some(request)) = (&rule.is, request)
-        && Value::of_message(is.fill(&bind(names.inner(), &rule.lets, known)).map_err(failed)?)
-            != Value::of_message(request.clone())
-    {
-        explanation.iter_mut().for_each(|words| words.push(format!("{}: another message", rule.label)));
-        return Ok(None);
-    }
-    if let Some((text, when)) = &rule.when
-        && !when.is_true(&bind(names.inner(), &rule.lets, known)).map_err(failed)?
-    {
-        explanation.iter_mut().for_each(|words| words.push(format!("{}: not `{text}`", rule.label)));
-        return Ok(None);
-    }
-    let lets = match early {
-        Some(lets) => lets,
-        None => work_out()?,
-    };
-    Ok(Some(lets))
 }
 
 /// Puts all of some metadata beside what is there.
@@ -361,22 +259,4 @@ fn add(from: MetadataMap, to: &mut MetadataMap) {
             }
         }
     }
-}
-
-fn length(items: &Value) -> usize {
-    match items {
-        Value::List(items) => items.len(),
-        _ => 0,
-    }
-}
-
-/// Why a rule could not be worked out, with its name; the operator is told too,
-/// once a second at the most.
-fn told(rule: &Rule, failed: Failed) -> Status {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    if LAST.swap(now, Ordering::Relaxed) != now {
-        tracing::warn!(rule = rule.label, why = %failed, "a rule cannot be worked out");
-    }
-    Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", rule.label))
 }

@@ -28,6 +28,9 @@ pub(super) enum Event {
 }
 
 impl Event {
+    /// In their order in a call.
+    pub(super) const ALL: [Event; 3] = [Event::Start, Event::Message, Event::End];
+
     /// Its key in the settings.
     pub(super) fn key(self) -> &'static str {
         match self {
@@ -52,8 +55,15 @@ pub(super) fn of(method: &MethodDescriptor, event: Event, tables: &[Loaded], sta
         .with(NOW, Type::Timestamp)
         .with(ELAPSED, Type::Duration)
         .with(NUMBER, Type::Int);
-    let scope = tables.iter().fold(scope, |scope, table| scope.with(table.name.as_str(), table.of.clone()));
-    states.state.0.iter().fold(scope, |scope, (name, _)| scope.with(name.as_str(), Type::Dyn))
+    let tables = tables.iter().map(|table| (&table.name, table.of.clone()));
+    let states = states.state.0.iter().map(|(name, _)| (name, Type::Dyn));
+    tables.chain(states).fold(scope, |scope, (name, of)| declared(&scope, name, of))
+}
+
+/// The scope and a name that is declared, unless it is another's: that is told,
+/// and not what follows from it.
+pub(super) fn declared(scope: &Scope, name: &str, of: Type) -> Scope {
+    if OWN.contains(&name) { scope.clone() } else { scope.with(name, of) }
 }
 
 /// Whether a name can be given to something.

@@ -1,9 +1,10 @@
 //! What rules remember: named, bounded, and a stream's own or everybody's.
+//!
+//! A rule's changes are worked out and seen to fit, and only then made: all of
+//! them, or none.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tonic::Status;
 
 use super::expr::{Failed, Key, Names, Value};
 use super::named::Named;
@@ -35,14 +36,16 @@ impl Slot {
     }
 }
 
-type Shared = Arc<Mutex<BTreeMap<String, Slot>>>;
+/// States by name, each with the number of [`States`] that declare it: it goes
+/// with the last of them, so that a configuration which is refused takes none along.
+type Kept = BTreeMap<String, (Slot, usize)>;
 
 /// The states of a service.
 #[derive(Debug)]
 pub(super) struct States {
     declared: Vec<Declared>,
     /// Those of every call's scope, from reload to reload.
-    shared: Shared,
+    shared: Arc<Mutex<Kept>>,
 }
 
 /// The states of one call.
@@ -54,10 +57,10 @@ pub(super) struct Own(Vec<Slot>);
 pub(super) struct Held<'a> {
     states: &'a States,
     own: &'a mut Own,
-    shared: Option<MutexGuard<'a, BTreeMap<String, Slot>>>,
+    shared: Option<MutexGuard<'a, Kept>>,
 }
 
-/// What becomes of one state.
+/// What is to become of one state.
 #[derive(Debug)]
 pub(super) struct Change {
     /// Which.
@@ -73,6 +76,28 @@ pub(super) enum Act {
     Add(Value),
     Append(Value),
     Remove,
+}
+
+/// A change that there is room for: making it cannot fail.
+#[derive(Debug)]
+pub(super) struct Fitting {
+    state: usize,
+    at: Option<Key>,
+    edit: Edit,
+    /// What the state takes afterwards.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Edit {
+    Put(Value),
+    /// Onto a list, from the front of which so many go.
+    Push {
+        item: Value,
+        dropped: usize,
+    },
+    /// Out of a map.
+    Take,
 }
 
 impl States {
@@ -91,12 +116,11 @@ impl States {
                 full: state.full,
             })
             .collect();
-        let shared: Shared = build.keep::<Mutex<BTreeMap<String, Slot>>>("state", Mutex::default);
+        let shared = build.keep::<Mutex<Kept>>("state", Mutex::default);
         let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let everybodys = |name: &str| declared.iter().any(|one| one.name == name && one.scope == Scope::Service);
-        kept.retain(|name, _| everybodys(name));
         for one in declared.iter().filter(|one| one.scope == Scope::Service) {
-            kept.entry(one.name.clone()).or_insert_with(|| Slot::new(one.start.clone()));
+            let (_, users) = kept.entry(one.name.clone()).or_insert_with(|| (Slot::new(one.start.clone()), 0));
+            *users += 1;
         }
         drop(kept);
         States { declared, shared }
@@ -119,13 +143,23 @@ impl States {
     }
 }
 
+impl Drop for States {
+    fn drop(&mut self) {
+        let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in self.declared.iter().filter(|one| one.scope == Scope::Service) {
+            if let Some((_, users)) = kept.get_mut(&one.name) {
+                *users -= 1;
+            }
+        }
+        kept.retain(|_, (_, users)| *users > 0);
+    }
+}
+
 impl Held<'_> {
     fn slot(&self, at: usize) -> &Slot {
         let declared = &self.states.declared[at];
-        match (&self.shared, declared.scope) {
-            (Some(shared), Scope::Service) => shared.get(&declared.name).unwrap_or(&self.own.0[at]),
-            _ => &self.own.0[at],
-        }
+        let shared = self.shared.as_ref().filter(|_| declared.scope == Scope::Service);
+        shared.and_then(|shared| shared.get(&declared.name)).map_or(&self.own.0[at], |(slot, _)| slot)
     }
 
     /// The names with those of the states.
@@ -139,114 +173,135 @@ impl Held<'_> {
         of.iter().map(|at| self.slot(*at).value.clone()).collect()
     }
 
-    /// Makes changes in their order. The first that finds no room ends the
-    /// call; those before it stand.
-    pub(super) fn change(&mut self, changes: Vec<Change>) -> Result<(), Status> {
-        changes.into_iter().try_for_each(|Change { state, at, act }| {
+    /// Sees whether there is room for a change, and what it comes to.
+    pub(super) fn fit(&self, Change { state, at, act }: Change) -> Result<Fitting, Failed> {
+        let (slot, declared) = (self.slot(state), &self.states.declared[state]);
+        let (edit, bytes) = match &at {
+            None => slot.fit(declared, act)?,
+            Some(key) => slot.fit_entry(declared, key, act)?,
+        };
+        Ok(Fitting { state, at, edit, bytes })
+    }
+
+    /// Makes changes that fit, no two of one state.
+    pub(super) fn make(&mut self, changes: Vec<Fitting>) {
+        for Fitting { state, at, edit, bytes } in changes {
             let declared = &self.states.declared[state];
-            let slot = match (&mut self.shared, declared.scope) {
-                (Some(shared), Scope::Service) => shared.entry(declared.name.clone()).or_default(),
-                _ => &mut self.own.0[state],
-            };
-            match at {
-                None => slot.change(declared, act),
-                Some(key) => slot.change_entry(declared, key, act),
-            }
-        })
+            let shared = self.shared.as_mut().filter(|_| declared.scope == Scope::Service);
+            let shared = shared.and_then(|shared| shared.get_mut(&declared.name));
+            let slot = shared.map_or(&mut self.own.0[state], |(slot, _)| slot);
+            slot.bytes = bytes;
+            edit.make(&mut slot.value, at);
+        }
     }
 }
 
 impl Slot {
-    /// Changes the whole.
-    fn change(&mut self, declared: &Declared, act: Act) -> Result<(), Status> {
+    /// A change of the whole.
+    fn fit(&self, declared: &Declared, act: Act) -> Result<(Edit, usize), Failed> {
         match act {
             Act::Set(value) => {
                 let bytes = value.size_bytes();
                 if bytes > declared.bytes || entries(&value) > declared.entries {
                     return Err(declared.is_full());
                 }
-                *self = Slot { value, bytes };
+                Ok((Edit::Put(value), bytes))
             }
-            Act::Add(value) => self.value = sum(&self.value, &value)?,
-            Act::Append(item) => append(&mut self.value, item, &mut self.bytes, declared.entries, declared)?,
-            Act::Remove => *self = Slot::new(declared.start.clone()),
+            Act::Add(value) => Ok((Edit::Put(sum(&self.value, &value)?), self.bytes)),
+            Act::Append(item) => {
+                item.may_be_put(1)?;
+                let items = self.value.items("append")?;
+                let (dropped, bytes) = declared.room(items, declared.entries, &item, self.bytes)?;
+                Ok((Edit::Push { item, dropped }, bytes))
+            }
+            Act::Remove => Ok((Edit::Put(declared.start.clone()), declared.start.size_bytes())),
         }
-        Ok(())
     }
 
-    /// Changes what a map has at a key.
-    fn change_entry(&mut self, declared: &Declared, key: Key, act: Act) -> Result<(), Status> {
-        let key_bytes = key.size_bytes();
-        // Taken out, so that nothing else holds it and it can grow where it is.
-        let old = self.value.remove(&key)?;
-        if old.is_none() && entries(&self.value) >= declared.entries && !matches!(act, Act::Remove) {
+    /// A change of what a map has at a key.
+    fn fit_entry(&self, declared: &Declared, key: &Key, act: Act) -> Result<(Edit, usize), Failed> {
+        let fields = self.value.fields("at")?;
+        let old = fields.get(key);
+        if old.is_none() && fields.len() >= declared.entries && !matches!(act, Act::Remove) {
             return Err(declared.is_full());
         }
-        let gone = |slot: &mut Slot, old: &Option<Value>| {
-            let bytes = old.as_ref().map_or(0, |old| old.size_bytes() + key_bytes);
-            slot.bytes -= bytes.min(slot.bytes);
+        let entry_bytes = |value: &Value| key.size_bytes() + value.size_bytes();
+        let value = match (act, old) {
+            (Act::Remove, old) => return Ok((Edit::Take, self.bytes.saturating_sub(old.map_or(0, entry_bytes)))),
+            (Act::Append(item), Some(old)) => {
+                item.may_be_put(2)?;
+                let (dropped, bytes) = declared.room(old.items("append")?, declared.each, &item, self.bytes)?;
+                return Ok((Edit::Push { item, dropped }, bytes));
+            }
+            (Act::Append(item), None) => {
+                item.may_be_put(2)?;
+                // The list is new, and takes what null does.
+                let before = self.bytes + entry_bytes(&Value::Null);
+                let (_, bytes) = declared.room(&[], declared.each, &item, before)?;
+                return Ok((Edit::Put(vec![item].into()), bytes));
+            }
+            (Act::Add(value), Some(old)) => sum(old, &value)?,
+            (Act::Add(value), None) => sum(&value, &Value::Int(0))?,
+            (Act::Set(value), _) => value,
         };
-        let (value, result) = match act {
-            Act::Remove => {
-                gone(self, &old);
-                return Ok(());
+        value.may_be_put(1)?;
+        let bytes = self.bytes.saturating_sub(old.map_or(0, entry_bytes)) + entry_bytes(&value);
+        if bytes > declared.bytes {
+            return Err(declared.is_full());
+        }
+        Ok((Edit::Put(value), bytes))
+    }
+}
+
+impl Edit {
+    /// Changes a value, or what a map has at a key, where it lies.
+    fn make(self, value: &mut Value, at: Option<Key>) {
+        match (at, value) {
+            (None, value) => self.make_of(value),
+            // A key that is not there is no reason for a copy.
+            (Some(key), Value::Map(fields)) => match self {
+                Edit::Take if !fields.contains_key(&key) => {}
+                Edit::Take => drop(Arc::make_mut(fields).remove(&key)),
+                edit => edit.make_of(Arc::make_mut(fields).entry(key).or_default()),
+            },
+            // What fits a key fits a map.
+            (Some(_), _) => {}
+        }
+    }
+
+    fn make_of(self, value: &mut Value) {
+        match (self, value) {
+            (Edit::Put(new), value) => *value = new,
+            (Edit::Push { item, dropped }, Value::List(items)) => {
+                let items = Arc::make_mut(items);
+                items.drain(..dropped.min(items.len()));
+                items.push(item);
             }
-            Act::Append(item) => {
-                let mut list = old.unwrap_or_else(|| {
-                    self.bytes += key_bytes;
-                    Vec::new().into()
-                });
-                let appended = append(&mut list, item, &mut self.bytes, declared.each, declared);
-                (list, appended)
-            }
-            act => {
-                let value = match (act, &old) {
-                    (Act::Add(value), Some(old)) => sum(old, &value).map_err(Status::from),
-                    (Act::Set(value) | Act::Add(value), _) => Ok(value),
-                    _ => Ok(Value::Null),
-                };
-                let before = self.bytes;
-                gone(self, &old);
-                let fits = |value: &Value| self.bytes + value.size_bytes() + key_bytes <= declared.bytes;
-                match (value, old) {
-                    (Ok(value), _) if fits(&value) => {
-                        self.bytes += value.size_bytes() + key_bytes;
-                        (value, Ok(()))
-                    }
-                    (value, Some(old)) => {
-                        self.bytes = before;
-                        (old, Err(value.err().unwrap_or_else(|| declared.is_full())))
-                    }
-                    (value, None) => return Err(value.err().unwrap_or_else(|| declared.is_full())),
-                }
-            }
-        };
-        self.value.set(key, value)?;
-        result
+            // What is pushed was seen to fit a list.
+            (Edit::Push { .. } | Edit::Take, _) => {}
+        }
     }
 }
 
 impl Declared {
-    fn is_full(&self) -> Status {
-        Status::resource_exhausted(format!("the state `{}` is full", self.name))
+    fn is_full(&self) -> Failed {
+        Failed::Full(self.name.clone())
     }
-}
 
-/// Appends to a list of at most so many items, which counts in `bytes`.
-fn append(list: &mut Value, item: Value, bytes: &mut usize, most: usize, declared: &Declared) -> Result<(), Status> {
-    let added = item.size_bytes();
-    while entries(list) >= most || *bytes + added > declared.bytes {
-        let oldest = match list {
-            Value::List(items) if declared.full == Full::DropOldest && !items.is_empty() => {
-                Arc::make_mut(items).remove(0)
+    /// How many items go for one more in a list of at most so many, and what
+    /// the state takes then.
+    fn room(&self, items: &[Value], most: usize, item: &Value, mut bytes: usize) -> Result<(usize, usize), Failed> {
+        let added = item.size_bytes();
+        let mut dropped = 0;
+        while items.len() - dropped >= most || bytes + added > self.bytes {
+            match items.get(dropped).filter(|_| self.full == Full::DropOldest) {
+                Some(oldest) => bytes = bytes.saturating_sub(oldest.size_bytes()),
+                None => return Err(self.is_full()),
             }
-            _ => return Err(declared.is_full()),
-        };
-        *bytes -= oldest.size_bytes().min(*bytes);
+            dropped += 1;
+        }
+        Ok((dropped, bytes + added))
     }
-    list.push(item)?;
-    *bytes += added;
-    Ok(())
 }
 
 /// How many entries a value has.
@@ -271,3 +326,6 @@ fn sum(one: &Value, other: &Value) -> Result<Value, Failed> {
         _ => Err(Failed::Argument { function: "add", why: "is for numbers" }),
     }
 }
+
+#[cfg(test)]
+mod tests;

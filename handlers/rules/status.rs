@@ -47,7 +47,7 @@ impl Failure {
     }
 
     /// The status, worked out.
-    pub(super) fn status(&self, names: &Names<'_>) -> Result<Status, Status> {
+    pub(super) fn status(&self, names: &Names<'_>) -> Result<Status, Failed> {
         let message = self.message.work_out(names)?;
         if self.details.is_empty() {
             return Ok(Status::new(self.code, message));

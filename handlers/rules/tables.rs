@@ -1,15 +1,13 @@
 //! Tables: rows to look things up in, read when the configuration is.
 
-use std::sync::Arc;
-
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
-use super::expr::{Fields, Names, Scope, Type, Value};
+use super::expr::{Expression, Fields, Key, Names, Scope, Type, Value};
 use super::named::Named;
 use super::settings::Table;
-use super::text;
-use crate::config::{Problem, Problems};
+use crate::config::{JsonText, Problem, Problems};
 use crate::host::{Build, Schema};
 
 /// A file of rows.
@@ -25,93 +23,153 @@ pub(super) struct Loaded {
     pub(super) rows: Value,
 }
 
-/// Loads every table, or tells everything that is wrong with them.
-pub(super) async fn load(tables: &Named<Table>, schema: &Schema, build: &Build) -> Result<Arc<[Loaded]>, Problems> {
-    let mut problems = Problems::default();
+/// Loads every table; of one that cannot be, the name is known all the same, so
+/// that what uses it is not told of.
+pub(super) async fn load(
+    tables: &Named<Table>,
+    schema: &Schema,
+    build: &Build,
+    problems: &mut Problems,
+) -> Vec<Loaded> {
     let mut loaded = Vec::new();
     for (name, table) in &tables.0 {
         let table = one(name, table, schema, build).await;
-        loaded.extend(problems.take(table.map_err(|found| found.within(name.as_str()).within("tables"))));
+        let table = problems.take(table.map_err(|found| found.within(name.as_str()).within("tables")));
+        loaded.push(table.unwrap_or_else(|| Loaded { name: name.clone(), of: Type::Dyn, rows: Value::Null }));
     }
-    problems.or(loaded.into())
+    loaded
 }
 
 async fn one(name: &str, table: &Table, schema: &Schema, build: &Build) -> Result<Loaded, Problems> {
-    let (rows, inside) = match (&table.file, &table.inline) {
+    let of = table.of.as_deref().map(|of| message(of, schema)).transpose()?;
+    let row_type = of.clone().map_or(Type::Dyn, Type::Message);
+    let scope = Scope::default().schema(schema.pool()).with("row", row_type.clone());
+    let key = table.key.as_deref().map(|key| Expression::compile(key, &scope).map_err(|problem| problem.within("key")));
+    let key = key.transpose()?;
+    let reading = Reading { of, key };
+    let rows = match (&table.file, &table.inline) {
         (Some(file), None) => {
             let bytes = build.read(file, LARGEST_BYTES).await.map_err(|problem| problem.within("file"))?;
-            let parsed = tokio::task::spawn_blocking(move || serde_json::from_slice::<Vec<Json>>(&bytes)).await;
-            let shown = file.display();
-            let rows = match parsed {
-                Ok(Ok(rows)) => rows,
-                Ok(Err(error)) => {
-                    return Err(Problem::new(format!("{shown} is no list of rows: {error}")).within("file").into());
-                }
-                Err(error) => return Err(Problem::new(format!("{shown} cannot be read: {error}")).into()),
+            let shown = build.path(file).display().to_string();
+            let cannot = |error: &dyn std::fmt::Display| Problem::new(format!("{shown} cannot be read: {error}"));
+            let read = {
+                let shown = shown.clone();
+                tokio::task::spawn_blocking(move || reading.file(&shown, &bytes)).await
             };
-            (rows, "file")
+            read.map_err(|error| cannot(&error))?.map_err(|found| found.within("file"))?
         }
-        (None, Some(rows)) => (rows.clone(), "inline"),
+        (None, Some(rows)) => reading.inline(rows).map_err(|found| found.within("inline"))?,
         _ => {
             return Err(Problem::new("a table has rows of a `file` or `inline`, one of the two")
                 .help("write `{ file: rows.json }`")
                 .into());
         }
     };
-    let of = table.of.as_deref().map(|of| message(of, schema)).transpose()?;
-    let row_type = of.clone().map_or(Type::Dyn, Type::Message);
-    let scope = Scope::default().schema(schema.pool()).with("row", row_type.clone());
-    let key = table.key.as_deref().map(|key| text::always(key, &scope).map_err(|problem| problem.within("key")));
-    let key = key.transpose()?;
+    let (of, rows) = match rows {
+        Rows::List(rows) => (Type::list(row_type), rows.into()),
+        Rows::ByKey(rows) => (Type::map(Type::Dyn, row_type), rows.into()),
+    };
+    Ok(Loaded { name: name.to_owned(), of, rows })
+}
 
-    let mut problems = Problems::default();
-    let mut told = 0;
-    let mut kept = Vec::with_capacity(rows.len());
-    for (at, row) in rows.iter().enumerate() {
-        match value(row, of.as_ref()) {
-            Ok(row) => kept.push(row),
-            Err(why) if told < MOST_TOLD => {
-                told += 1;
-                let problem = Problem::new(format!("row {at} of the table `{name}` {why}"));
-                problems.push(if inside == "inline" {
-                    problem.within(at).within(inside)
-                } else {
-                    problem.within(inside)
-                });
-            }
-            Err(_) => {}
+/// How the rows of a table are read.
+struct Reading {
+    /// The message type that each is.
+    of: Option<MessageDescriptor>,
+    key: Option<Expression>,
+}
+
+enum Rows {
+    List(Vec<Value>),
+    ByKey(Fields),
+}
+
+impl Reading {
+    /// The rows of a file; problems have their place in it.
+    fn file(&self, file: &str, bytes: &[u8]) -> Result<Rows, Problems> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            Problem::new(format!("the table {file} is not UTF-8 text: byte {} is not", error.valid_up_to()))
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let json = JsonText { file, text };
+        let misread = |part: &str, what: String, error: serde_json::Error| {
+            let (words, place) = json.misread(part, &error);
+            Problem::new(format!("{what}: {words}")).at(place)
+        };
+        let rows: Vec<&RawValue> = serde_json::from_str(text)
+            .map_err(|error| misread(text, "the table is no list of rows in JSON".to_owned(), error))?;
+        self.rows(rows.into_iter().enumerate().map(|(at, raw)| {
+            let row = match &self.of {
+                None => serde_json::from_str::<Json>(raw.get()).map(|row| Value::from(&row)),
+                Some(of) => {
+                    let mut json = serde_json::Deserializer::from_str(raw.get());
+                    DynamicMessage::deserialize(of.clone(), &mut json).map(Value::of_message)
+                }
+            };
+            let row = row.map_err(|error| misread(raw.get(), self.refused(at), error));
+            (row, move |problem: Problem| problem.at(json.place(raw.get())))
+        }))
+    }
+
+    /// Rows written out in the configuration.
+    fn inline(&self, rows: &[Json]) -> Result<Rows, Problems> {
+        self.rows(rows.iter().enumerate().map(|(at, row)| {
+            let row = match &self.of {
+                None => Ok(Value::from(row)),
+                Some(of) => DynamicMessage::deserialize(of.clone(), row).map(Value::of_message),
+            };
+            let row = row.map_err(|error| Problem::new(format!("{}: {error}", self.refused(at))).within(at));
+            (row, move |problem: Problem| problem.within(at))
+        }))
+    }
+
+    fn refused(&self, at: usize) -> String {
+        match &self.of {
+            Some(of) => format!("row {at} is no {}", of.full_name()),
+            None => format!("row {at} cannot be read"),
         }
     }
-    problems.or(())?;
-    let Some(key) = key else {
-        return Ok(Loaded { name: name.to_owned(), of: Type::list(row_type), rows: kept.into() });
-    };
-    let mut fields = Fields::new();
-    for (at, row) in kept.into_iter().enumerate() {
-        let names = Names::default().lent("row", &row);
-        let found = key.evaluate(&names).map_err(|failed| failed.to_string());
-        let found = found.and_then(|found| found.as_key().ok_or_else(|| "gives nothing that can be a key".to_owned()));
-        let found = found.map_err(|why| Problem::new(format!("at row {at}: {why}")).within("key"))?;
-        drop(names);
-        fields.entry(found).or_insert(row);
+
+    /// All rows, each with how a problem with it is told where; by the key, if there is one.
+    fn rows<W: FnOnce(Problem) -> Problem>(
+        &self,
+        rows: impl Iterator<Item = (Result<Value, Problem>, W)>,
+    ) -> Result<Rows, Problems> {
+        let mut problems = Problems::default();
+        let mut told = 0;
+        let (mut list, mut fields) = (Vec::new(), Fields::new());
+        for (at, (row, place)) in rows.enumerate() {
+            let keyed = row.and_then(|row| match self.key(&row) {
+                Ok(key) => Ok((key, row)),
+                Err(why) => Err(place(Problem::new(format!("row {at} has no key: {why}")))),
+            });
+            match keyed {
+                Ok((Some(key), row)) => {
+                    fields.entry(key).or_insert(row);
+                }
+                Ok((None, row)) => list.push(row),
+                Err(problem) if told < MOST_TOLD => {
+                    told += 1;
+                    problems.push(problem);
+                }
+                Err(_) => {}
+            }
+        }
+        problems.or(if self.key.is_some() { Rows::ByKey(fields) } else { Rows::List(list) })
     }
-    Ok(Loaded { name: name.to_owned(), of: Type::map(Type::Dyn, row_type), rows: fields.into() })
+
+    fn key(&self, row: &Value) -> Result<Option<Key>, String> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let found = key.evaluate(&Names::default().lent("row", row)).map_err(|failed| failed.to_string())?;
+        found.as_key().map(Some).ok_or_else(|| "it is of no type that can be one".to_owned())
+    }
 }
 
 /// The message type of a name.
-pub(super) fn message(name: &str, schema: &Schema) -> Result<MessageDescriptor, Problem> {
+fn message(name: &str, schema: &Schema) -> Result<MessageDescriptor, Problem> {
     schema.pool().get_message_by_name(name).ok_or_else(|| {
         let problem = Problem::new(format!("the schema has no message `{name}`")).within("of");
         let known: Vec<_> = schema.pool().all_messages().map(|message| message.full_name().to_owned()).collect();
         problem.meant(name, known.iter().map(String::as_str))
     })
-}
-
-fn value(row: &Json, of: Option<&MessageDescriptor>) -> Result<Value, String> {
-    match of {
-        None => Ok(Value::from(row)),
-        Some(of) => DynamicMessage::deserialize(of.clone(), row)
-            .map(Value::of_message)
-            .map_err(|error| format!("is no {}: {error}", of.full_name())),
-    }
 }

@@ -1,25 +1,19 @@
 //! Texts that are written out, or worked out: a status's words, and metadata.
 
-use tonic::Status;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, BinaryMetadataKey, BinaryMetadataValue, MetadataMap};
 
 use super::expr::{Expression, Failed, Names, Scope, Type, Value};
 use super::named::Named;
 use crate::config::{Problem, Problems};
 
-/// What follows the `=` of an expression.
-pub(super) fn expression(text: &str) -> Option<&str> {
-    text.strip_prefix('=')
+/// Whether a text is an expression, where it may be either.
+fn is_expression(text: &str) -> bool {
+    text.starts_with('=')
 }
 
-/// An expression where nothing else may stand: its `=` may be left out.
-pub(super) fn always(text: &str, scope: &Scope) -> Result<Expression, Problem> {
-    Expression::compile(expression(text).unwrap_or(text), scope)
-}
-
-/// The same, where only one type will do.
+/// An expression, where only one type will do.
 pub(super) fn of_type(text: &str, scope: &Scope, due: &Type) -> Result<Expression, Problem> {
-    let expression = always(text, scope)?;
+    let expression = Expression::compile(text, scope)?;
     match expression.gives() {
         Type::Dyn => Ok(expression),
         gives if gives == due || matches!((gives, due), (Type::List(_), Type::List(_))) => Ok(expression),
@@ -37,9 +31,9 @@ pub(super) enum Text {
 
 impl Text {
     pub(super) fn compile(text: &str, scope: &Scope) -> Result<Text, Problem> {
-        match expression(text) {
-            Some(text) => of_type(text, scope, &Type::String).map(Text::Expression),
-            None => Ok(Text::Literal(text.to_owned())),
+        match is_expression(text) {
+            true => of_type(text, scope, &Type::String).map(Text::Expression),
+            false => Ok(Text::Literal(text.to_owned())),
         }
     }
 
@@ -94,13 +88,13 @@ impl Metadata {
     }
 
     /// Adds to a map.
-    pub(super) fn work_out(&self, names: &Names<'_>, to: &mut MetadataMap) -> Result<(), Status> {
+    pub(super) fn work_out(&self, names: &Names<'_>, to: &mut MetadataMap) -> Result<(), Failed> {
+        let cannot = |key: &str, why: &str| Failed::Field { field: key.to_owned(), why: why.to_owned() };
         for metadatum in &self.0 {
             match metadatum {
                 Metadatum::Ascii(key, text) => {
-                    let value = ascii(&text.work_out(names)?).ok_or_else(|| {
-                        Status::internal(format!("the metadata `{key}` would hold more than printable ASCII"))
-                    })?;
+                    let value = ascii(&text.work_out(names)?);
+                    let value = value.ok_or_else(|| cannot(key.as_str(), "would hold more than printable ASCII"))?;
                     to.insert(key.clone(), value);
                 }
                 Metadatum::Bytes(key, value) => {
@@ -110,7 +104,7 @@ impl Metadata {
                     let value = match expression.evaluate(names)? {
                         Value::Bytes(bytes) => BinaryMetadataValue::from_bytes(&bytes),
                         Value::String(text) => BinaryMetadataValue::from_bytes(text.as_bytes()),
-                        _ => return Err(Status::internal(format!("the metadata `{key}` would be no bytes"))),
+                        _ => return Err(cannot(key.as_str(), "is bytes, and is given something else")),
                     };
                     to.insert_bin(key.clone(), value);
                 }
@@ -144,9 +138,9 @@ fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
         return Ok(Metadatum::Ascii(key, text));
     }
     let key = BinaryMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-    match expression(text) {
-        Some(text) => always(text, scope).map(|expression| Metadatum::Binary(key, expression)),
-        None => {
+    match is_expression(text) {
+        true => Expression::compile(text, scope).map(|expression| Metadatum::Binary(key, expression)),
+        false => {
             let value = http::HeaderValue::from_str(text).ok().map(|value| {
                 MetadataMap::from_headers(http::HeaderMap::from_iter([(http::HeaderName::from_static("x-bin"), value)]))
             });

@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::config::{Place, Problem, Problems};
+use crate::config::{JsonText, Place, Problem, Problems};
 
 /// More than these are told as a number.
 const MOST_PROBLEMS: usize = 20;
@@ -109,12 +109,13 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Problems> {
         Some(b'{') => serde_json::from_str::<ShapeB<'_>>(text).map(|shape| shape.feature),
         _ => serde_json::from_str::<Vec<&RawValue>>(text),
     };
+    let database = JsonText { file, text };
     let raw = raw.map_err(|error| {
+        let (words, place) = database.misread(text, &error);
         Problem::new(format!(
-            "the feature database is not an array of features, nor an object with one under `feature`: {}",
-            words(&error)
+            "the feature database is not an array of features, nor an object with one under `feature`: {words}"
         ))
-        .at(Place::of(file, text, offset(text, &error)..offset(text, &error)))
+        .at(place)
     })?;
 
     let mut problems = Problems::default();
@@ -126,10 +127,8 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Problems> {
             Err(error) => {
                 wrong += 1;
                 if wrong <= MOST_PROBLEMS {
-                    let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
-                    let at = start + offset(raw.get(), &error);
-                    let problem = Problem::new(format!("entry {index} of the feature database: {}", words(&error)));
-                    problems.push(problem.at(Place::of(file, text, at..at + 1)));
+                    let (words, place) = database.misread(raw.get(), &error);
+                    problems.push(Problem::new(format!("entry {index} of the feature database: {words}")).at(place));
                 }
             }
         }
@@ -138,18 +137,6 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Problems> {
         problems.push(Problem::new(format!("{} more bad entries in {file}", wrong - MOST_PROBLEMS)));
     }
     problems.or(entries)
-}
-
-/// serde_json's words without its own place.
-fn words(error: &serde_json::Error) -> String {
-    let words = error.to_string();
-    words.rsplit_once(" at line ").map_or(words.clone(), |(words, _)| words.to_owned())
-}
-
-/// Where in a text an error was noticed, in bytes.
-fn offset(text: &str, error: &serde_json::Error) -> usize {
-    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
 #[cfg(test)]

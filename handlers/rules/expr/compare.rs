@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use prost_reflect::{DynamicMessage, ReflectMessage as _};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value as Proto};
 
 use super::failed::Failed;
 use super::seen::Seen;
@@ -101,6 +101,29 @@ fn messages_equal(a: &DynamicMessage, b: &DynamicMessage, steps: &mut Steps) -> 
         }
     }
     Ok(set == b.fields().count())
+}
+
+/// Whether both are one and the same message, whatever its fields mean: NaN is
+/// NaN, as for those who compare messages in tests, and a number is of its type.
+/// What the schema does not know is not looked at.
+pub(in crate::handlers::rules) fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
+    let there = |number| b.has_field_by_number(number).then(|| b.get_field_by_number(number)).flatten();
+    a.descriptor().full_name() == b.descriptor().full_name()
+        && a.fields().all(|(field, value)| there(field.number()).is_some_and(|other| same_value(value, &other)))
+        && a.fields().count() == b.fields().count()
+}
+
+fn same_value(a: &Proto, b: &Proto) -> bool {
+    match (a, b) {
+        (Proto::F32(a), Proto::F32(b)) => a == b || (a.is_nan() && b.is_nan()),
+        (Proto::F64(a), Proto::F64(b)) => a == b || (a.is_nan() && b.is_nan()),
+        (Proto::Message(a), Proto::Message(b)) => same(a, b),
+        (Proto::List(a), Proto::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
+        (Proto::Map(a), Proto::Map(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+        }
+        (a, b) => a == b,
+    }
 }
 
 /// Numbers of any types by what they count.

@@ -27,8 +27,8 @@ impl fmt::Debug for Expression {
 }
 
 impl Expression {
-    /// Checks an expression, without the `=` before it, against the names it
-    /// may use.
+    /// Checks an expression, with or without the `=` before it, against the
+    /// names it may use.
     pub(in crate::handlers::rules) fn compile(text: &str, scope: &Scope) -> Result<Expression, Problem> {
         let (node, gives) = check(&parse(text)?, scope)?;
         Ok(Expression { node, gives })

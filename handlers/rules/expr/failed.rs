@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::seen::Seen;
 
@@ -42,7 +42,9 @@ pub(in crate::handlers::rules) enum Failed {
         /// What is wrong, to be read after the name.
         why: &'static str,
     },
-    /// A value that a field cannot hold.
+    /// A state without the room.
+    Full(String),
+    /// A value that a field, or a piece of metadata, cannot hold.
     Field {
         /// Its full name.
         field: String,
@@ -55,7 +57,7 @@ impl Failed {
     /// The code of the status it becomes.
     pub(in crate::handlers::rules) fn code(&self) -> Code {
         match self {
-            Failed::Budget => Code::ResourceExhausted,
+            Failed::Budget | Failed::Full(_) => Code::ResourceExhausted,
             _ => Code::Internal,
         }
     }
@@ -86,15 +88,10 @@ impl fmt::Display for Failed {
             Failed::Unbound(name) => write!(f, "`{name}` has no value here"),
             Failed::Unfit { operation, got } => write!(f, "`{operation}` is not for {got}"),
             Failed::Argument { function, why } => write!(f, "`{function}` {why}"),
+            Failed::Full(state) => write!(f, "the state `{state}` is full"),
             Failed::Field { field, why } => write!(f, "`{field}` {why}"),
         }
     }
 }
 
 impl std::error::Error for Failed {}
-
-impl From<Failed> for Status {
-    fn from(failed: Failed) -> Status {
-        Status::new(failed.code(), failed.to_string())
-    }
-}

@@ -47,6 +47,7 @@ mod time;
 mod types;
 mod value;
 
+pub(in crate::handlers::rules) use compare::same;
 pub(in crate::handlers::rules) use expression::Expression;
 pub(in crate::handlers::rules) use failed::Failed;
 pub(in crate::handlers::rules) use key::Key;

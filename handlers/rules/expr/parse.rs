@@ -3,6 +3,8 @@
 //! The parser recurses, so it gets a stack that the longest text we take
 //! cannot fill; a tree too deep to walk on an ordinary stack goes no further.
 
+use std::ops::Range;
+
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Env, ParseError};
 
@@ -18,19 +20,21 @@ const STACK_BYTES: usize = 128 << 20;
 /// A text that was read.
 pub(super) struct Parsed {
     pub(super) tree: IdedExpr,
-    /// Where each node starts, by its id, in characters from 1.
-    columns: Vec<(u64, usize)>,
+    /// The word each node is about, by its id, in bytes of the text as it was written.
+    words: Vec<(u64, Range<usize>)>,
 }
 
 impl Parsed {
-    /// Where a node starts, in characters from 1.
-    pub(super) fn column(&self, id: u64) -> Option<usize> {
-        self.columns.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.columns[at].1)
+    /// Where the word stands that a node is about: a name, an operator, a bracket.
+    pub(super) fn word(&self, id: u64) -> Option<Range<usize>> {
+        self.words.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| self.words[at].1.clone())
     }
 }
 
-/// Reads an expression.
-pub(super) fn parse(text: &str) -> Result<Parsed, Problem> {
+/// Reads an expression, which may have its `=` before it.
+pub(super) fn parse(written: &str) -> Result<Parsed, Problem> {
+    let text = written.strip_prefix('=').unwrap_or(written);
+    let from = written.len() - text.len();
     if text.trim().is_empty() {
         return Err(
             Problem::new("there is no expression after the `=`").help("a text that starts with `=` is written `='=…'`")
@@ -43,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Problem> {
     }
     let parsed = std::thread::scope(|scope| {
         let parser = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
-        parser.spawn_scoped(scope, || read(text)).map(std::thread::ScopedJoinHandle::join)
+        parser.spawn_scoped(scope, || read(text, from)).map(std::thread::ScopedJoinHandle::join)
     });
     match parsed {
         Ok(Ok(parsed)) => parsed,
@@ -52,23 +56,50 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Problem> {
     }
 }
 
-fn read(text: &str) -> Result<Parsed, Problem> {
+/// `from` is where the text starts in what was written.
+fn read(text: &str, from: usize) -> Result<Parsed, Problem> {
     // Without its macros the parser leaves calls as they are written, and so
     // a mistake within one can be told in the words of whoever wrote it.
     let parser = Env::default().with_optional_support(false).parser();
-    let (tree, source) = parser.parse_with_source_info(text).map_err(|errors| unreadable(text, &errors.errors))?;
-    let mut columns = Vec::new();
+    let (tree, source) =
+        parser.parse_with_source_info(text).map_err(|errors| unreadable(text, from, &errors.errors))?;
+    let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let byte = |character: u32| starts.get(character as usize).copied().unwrap_or(text.len());
+    let mut words = Vec::new();
     let deepest = measure(&tree, 0, &mut |id| {
-        if let Some((start, _)) = source.offset_for(id) {
-            columns.push((id, start as usize + 1));
+        if let Some((first, last)) = source.offset_for(id) {
+            let word = word(text, byte(first)..byte(last.saturating_add(1)).max(byte(first)));
+            words.push((id, word.start + from..word.end + from));
         }
     });
     if deepest > DEEPEST {
         return Err(Problem::new(format!("the expression nests {deepest} deep"))
             .help(format!("at most {DEEPEST}; work a part of it out in an earlier step")));
     }
-    columns.sort_unstable();
-    Ok(Parsed { tree, columns })
+    words.sort_unstable_by_key(|(id, _)| *id);
+    Ok(Parsed { tree, words })
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// What a token of the parser's is about: a dot of the name after it, a
+/// bracket of that before it.
+fn word(text: &str, token: Range<usize>) -> Range<usize> {
+    let word = match &text[token.clone()] {
+        "." => {
+            let rest = text[token.end..].trim_start();
+            let from = text.len() - rest.len();
+            from..from + rest.find(|c| !is_name(c)).unwrap_or(rest.len())
+        }
+        "(" => {
+            let before = text[..token.start].trim_end();
+            before.trim_end_matches(is_name).len()..before.len()
+        }
+        _ => return token,
+    };
+    if word.is_empty() { token } else { word }
 }
 
 /// How deep a tree is; every node is shown on the way.
@@ -99,15 +130,17 @@ fn measure(node: &IdedExpr, above: usize, seen: &mut impl FnMut(u64)) -> usize {
 }
 
 /// The first thing the parser did not understand, in our words.
-fn unreadable(text: &str, errors: &[ParseError]) -> Problem {
+fn unreadable(text: &str, from: usize, errors: &[ParseError]) -> Problem {
     let Some(first) = errors.iter().find(|error| error.pos.1 >= 0 && error.pos.0 > 0).or(errors.first()) else {
         return Problem::new("the expression cannot be read");
     };
     let words = first.msg.trim_start_matches("Syntax error: ");
     let quoted = |words: &str| words.split('\'').nth(1).unwrap_or_default().to_owned();
-    let said = if words.contains("'<EOF>'") && !words.starts_with("extraneous") {
+    let is_unfinished = words.contains("'<EOF>'") && !words.starts_with("extraneous");
+    let is_unknown = words.starts_with("token recognition");
+    let said = if is_unfinished {
         "it ends too early".to_owned()
-    } else if words.starts_with("token recognition") {
+    } else if is_unknown {
         format!(
             "`{}` means nothing here; is a text without its closing quote?",
             words.split(": ").last().unwrap_or_default().trim_matches('\'')
@@ -123,8 +156,15 @@ fn unreadable(text: &str, errors: &[ParseError]) -> Problem {
     } else {
         words.chars().take(200).collect()
     };
-    let column = usize::try_from(first.pos.1).unwrap_or_default().clamp(1, text.chars().count() + 1);
-    let problem = Problem::new(format!("the expression cannot be read: {said} (column {column})"));
+    let problem = Problem::new(format!("the expression cannot be read: {said}"));
+    let at = noticed(text, first.pos);
+    let problem = if is_unfinished || is_unknown {
+        problem.unfinished(from + at)
+    } else {
+        let name = text[at..].find(|c| !is_name(c)).unwrap_or(text.len() - at);
+        let length = name.max(text[at..].chars().next().map_or(0, char::len_utf8));
+        problem.part(from + at..from + at + length)
+    };
     let slips = [("and", "&&"), ("or", "||"), ("not", "!")];
     let slip = slips.iter().find(|(word, _)| text.split_whitespace().any(|written| written == *word));
     match slip {
@@ -133,4 +173,12 @@ fn unreadable(text: &str, errors: &[ParseError]) -> Problem {
         None if text.contains(" = ") => problem.help("what is equal is written `==`"),
         None => problem,
     }
+}
+
+/// Where the parser noticed something, in bytes; it counts lines and characters from 1.
+fn noticed(text: &str, (line, column): (isize, isize)) -> usize {
+    let count = |number: isize| usize::try_from(number - 1).unwrap_or_default();
+    let start: usize = text.split_inclusive('\n').take(count(line)).map(str::len).sum();
+    let characters = text[start..].char_indices().map(|(at, _)| start + at);
+    characters.chain([text.len()]).nth(count(column)).unwrap_or(text.len())
 }

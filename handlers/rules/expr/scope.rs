@@ -12,6 +12,7 @@ use super::types::Type;
 pub(in crate::handlers::rules) struct Scope {
     last: Option<Arc<Entry>>,
     pool: Option<DescriptorPool>,
+    is_partial: bool,
 }
 
 struct Entry {
@@ -32,13 +33,23 @@ impl Scope {
         };
         let at = self.last.as_ref().map_or(0, |last| last.at + 1);
         let entry = Entry { name: name.into(), of, at, before: self.last.clone() };
-        Scope { last: Some(Arc::new(entry)), pool: self.pool.clone().or(pool) }
+        Scope { last: Some(Arc::new(entry)), pool: self.pool.clone().or(pool), is_partial: self.is_partial }
     }
 
     /// The scope with the schema whose enum values can be named in full, such
     /// as `pkg.Color.RED`.
     pub(in crate::handlers::rules) fn schema(&self, pool: &DescriptorPool) -> Scope {
-        Scope { last: self.last.clone(), pool: Some(pool.clone()) }
+        Scope { pool: Some(pool.clone()), ..self.clone() }
+    }
+
+    /// The scope where names may be missing, because what declares them could
+    /// not be read: one that is not known is of no known type.
+    pub(in crate::handlers::rules) fn partial(self) -> Scope {
+        Scope { is_partial: true, ..self }
+    }
+
+    pub(in crate::handlers::rules) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The type of a name, and where it was put.

@@ -138,35 +138,25 @@ impl Value {
         }
     }
 
-    /// Appends to a list.
-    pub(in crate::handlers::rules) fn push(&mut self, item: Value) -> Result<(), Failed> {
-        item.depth_below(DEEPEST - 1, &mut Steps::new(WALKED))?;
+    /// The items, where they are asked for to do something with.
+    pub(in crate::handlers::rules) fn items(&self, operation: &str) -> Result<&[Value], Failed> {
         match self {
-            Value::List(items) => {
-                Arc::make_mut(items).push(item);
-                Ok(())
-            }
-            other => Err(Failed::unfit("append", &[Seen::value(other)])),
+            Value::List(items) => Ok(items),
+            other => Err(Failed::unfit(operation, &[Seen::value(other)])),
         }
     }
 
-    /// Puts into a map, and gives what was there.
-    pub(in crate::handlers::rules) fn set(&mut self, key: Key, value: Value) -> Result<Option<Value>, Failed> {
-        value.depth_below(DEEPEST - 1, &mut Steps::new(WALKED))?;
+    /// The entries, where they are asked for to do something with.
+    pub(in crate::handlers::rules) fn fields(&self, operation: &str) -> Result<&Fields, Failed> {
         match self {
-            Value::Map(fields) => Ok(Arc::make_mut(fields).insert(key, value)),
-            other => Err(Failed::unfit("set", &[Seen::value(other)])),
+            Value::Map(fields) => Ok(fields),
+            other => Err(Failed::unfit(operation, &[Seen::value(other)])),
         }
     }
 
-    /// Takes out of a map.
-    pub(in crate::handlers::rules) fn remove(&mut self, key: &Key) -> Result<Option<Value>, Failed> {
-        match self {
-            // A key that is not there is no reason for a copy.
-            Value::Map(fields) if !fields.contains_key(key) => Ok(None),
-            Value::Map(fields) => Ok(Arc::make_mut(fields).remove(key)),
-            other => Err(Failed::unfit("remove", &[Seen::value(other)])),
-        }
+    /// Whether it may be put so many levels deep into what is kept.
+    pub(in crate::handlers::rules) fn may_be_put(&self, levels: usize) -> Result<(), Failed> {
+        self.depth_below(DEEPEST.saturating_sub(levels), &mut Steps::new(WALKED)).map(drop)
     }
 
     /// The value as a key, if it is of a type that may be one.

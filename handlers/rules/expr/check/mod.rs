@@ -110,9 +110,10 @@ impl Checker<'_> {
 
     /// A problem with a part of the expression.
     fn problem(&self, id: u64, words: impl std::fmt::Display) -> Problem {
-        match self.parsed.column(id) {
-            Some(column) => Problem::new(format!("{words} (column {column})")),
-            None => Problem::new(words.to_string()),
+        let problem = Problem::new(words.to_string());
+        match self.parsed.word(id) {
+            Some(word) => problem.part(word),
+            None => problem,
         }
     }
 

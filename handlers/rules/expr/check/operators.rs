@@ -1,9 +1,11 @@
 //! Operators, and what they are for.
 
 use cel::common::ast::IdedExpr;
+use prost_reflect::Kind;
 
 use super::super::node::{Comparison, Node, Operator};
 use super::super::types::Type;
+use super::super::value::Value;
 use super::reads::fits_key;
 use super::{Checked, Checker};
 use crate::config::Problem;
@@ -45,7 +47,11 @@ impl Checker<'_> {
     pub(super) fn equality(&mut self, id: u64, a: &IdedExpr, b: &IdedExpr, wanted: bool) -> Checked {
         let (sides, a, b) = self.sides(a, b)?;
         if !can_equal(&a, &b) {
-            return Err(converted(self.problem(id, format!("{} and {} are never equal", a.said(), b.said())), &a, &b));
+            let problem = self.problem(id, format!("{} and {} are never equal", a.said(), b.said()));
+            return Err(match of_enum(&sides) {
+                Some(full) => problem.help(format!("an enum's value is written in full: `{full}`")),
+                None => converted(problem, &a, &b),
+            });
         }
         Ok((Node::Equal { sides, wanted }, Type::Bool))
     }
@@ -89,6 +95,18 @@ impl Checker<'_> {
         }
         Ok((Node::In(sides), Type::Bool))
     }
+}
+
+/// The value of an enum in full, where its name stands as a text beside a field.
+fn of_enum(sides: &[Node; 2]) -> Option<String> {
+    let ([Node::Field { field, .. }, Node::Literal(Value::String(name))]
+    | [Node::Literal(Value::String(name)), Node::Field { field, .. }]) = sides
+    else {
+        return None;
+    };
+    let Kind::Enum(of) = field.kind() else { return None };
+    let value = of.values().find(|value| value.name().eq_ignore_ascii_case(name)).or_else(|| of.values().next())?;
+    Some(format!("{}.{}", of.full_name(), value.name()))
 }
 
 /// Whether values of both types can be equal.

@@ -22,9 +22,28 @@ impl Checker<'_> {
             let words = format!("`{name}` is a function, and is not called here");
             return Err(self.problem(id, words).help(format!("it is called `{name}(…)`")));
         }
-        let locals = self.locals.iter().map(|(name, _)| name.as_str());
+        if self.scope.is_partial() {
+            return Ok((Node::Name { name: name.into(), at: 0 }, Type::Dyn));
+        }
         let words = format!("nothing is called `{name}` here");
+        if let Some(full) = self.of_enum(name) {
+            return Err(self.problem(id, words).help(format!("an enum's value is written in full: `{full}`")));
+        }
+        let locals = self.locals.iter().map(|(name, _)| name.as_str());
         Err(self.unknown(id, words, name, "names", locals.chain(self.scope.names())))
+    }
+
+    /// An enum's value in full, by its own name or that of its enum.
+    fn of_enum(&self, name: &str) -> Option<String> {
+        let enums = || self.scope.pool().into_iter().flat_map(|pool| pool.all_enums());
+        let by_value = enums().find_map(|of| {
+            let value = of.values().find(|value| value.name().eq_ignore_ascii_case(name))?;
+            Some(format!("{}.{}", of.full_name(), value.name()))
+        });
+        by_value.or_else(|| {
+            let of = enums().find(|of| of.name() == name)?;
+            Some(format!("{}.{}", of.full_name(), of.values().next()?.name()))
+        })
     }
 
     /// A variable of a loop, or a name of the scope.

@@ -15,17 +15,12 @@ use super::json::Tree;
 use super::{Built, Names, Part, fit, literal};
 use crate::config::{Problem, Problems};
 
-/// An expression with the `=` before it.
-pub(super) fn expression(text: &str, scope: &Scope) -> Result<Expression, Problem> {
-    Expression::compile(text.strip_prefix('=').unwrap_or(text), scope)
-}
-
 /// Whatever is due at a place.
 pub(super) fn one(json: &Json, due: &Due, scope: &Scope) -> Result<Part, Problems> {
     if let Json::String(text) = json
         && text.starts_with('=')
     {
-        let expression = expression(text, scope)?;
+        let expression = Expression::compile(text, scope)?;
         let gives = expression.gives();
         if due.takes(gives) {
             return Ok(Part::Expression(Box::new(expression)));
@@ -87,6 +82,7 @@ fn converted(problem: Problem, due: &Due, gives: &Type) -> Problem {
         }
         (Shape::One(Kind::Double | Kind::Float), Type::String) => problem.help("`double(…)` makes it one"),
         (Shape::One(Kind::Bool), Type::String) => problem.help("`bool(…)` makes it one"),
+        (Shape::One(Kind::Message(_)), _) => problem,
         (Shape::One(_), Type::String) => problem.help("`int(…)` makes it a number"),
         (Shape::List, gives) if due.item().takes(gives) => problem.help("`[…]` around it makes a list of one"),
         _ => problem,

@@ -14,7 +14,6 @@ use super::super::run::Frame;
 use super::super::scope::Scope;
 use super::super::seen::Seen;
 use super::super::value::Value;
-use super::compile::expression;
 use crate::config::Problems;
 
 /// A tree whose leaves may be worked out.
@@ -31,7 +30,9 @@ impl Tree {
     pub(in crate::handlers::rules) fn compile(json: &Json, scope: &Scope) -> Result<Tree, Problems> {
         let mut problems = Problems::default();
         let tree = match json {
-            Json::String(text) if text.starts_with('=') => Tree::Expression(Box::new(expression(text, scope)?)),
+            Json::String(text) if text.starts_with('=') => {
+                Tree::Expression(Box::new(Expression::compile(text, scope)?))
+            }
             Json::Array(items) => {
                 let trees = items.iter().enumerate().filter_map(|(at, item)| {
                     problems.take(Tree::compile(item, scope).map_err(|found| found.within(at)))

@@ -79,9 +79,8 @@ fn state_does_not_nest_without_end() {
     assert!(refused.is_some_and(|(round, _)| round < 200));
     let mut list = Value::from(vec![]);
     let pushed = (0..1_000).find_map(|_| {
-        let mut outer = Value::from(vec![]);
-        let failed = outer.push(std::mem::take(&mut list)).err();
-        list = outer;
+        let failed = list.may_be_put(1).err();
+        list = vec![std::mem::take(&mut list)].into();
         failed
     });
     assert_eq!(pushed, Some(Failed::TooDeep));
@@ -104,5 +103,5 @@ fn state_does_not_double_without_end() {
         list = Value::from(vec![list.clone(), list]);
     }
     assert!(list.size_bytes() >= 1 << 30);
-    assert_eq!(Value::from(vec![]).push(list), Err(Failed::Budget));
+    assert_eq!(list.may_be_put(1), Err(Failed::Budget));
 }

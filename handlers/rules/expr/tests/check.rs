@@ -18,12 +18,13 @@ fn a_misspelt_name_or_field_is_told_with_what_was_meant() {
         (
             "reqest.name",
             &[
-                "nothing is called `reqest` here (column 1)",
+                "nothing is called `reqest` here",
+                "(from `reqest.name`)",
                 "did you mean `request`?",
                 "names: now, request, state, word",
             ],
         ),
-        ("request.nmae == ''", &["`shop.Order` has no field `nmae` (column ", "did you mean `name`?"]),
+        ("request.nmae == ''", &["`shop.Order` has no field `nmae`", "did you mean `name`?", "(from `nmae == ''`)"]),
         ("request.first.price", &["`shop.Item` has no field `price`", "fields: name, parts, price_cents"]),
         ("request.longName", &["did you mean `long_name`?"]),
         ("request.items[0].nam", &["`shop.Item` has no field `nam`"]),
@@ -34,6 +35,12 @@ fn a_misspelt_name_or_field_is_told_with_what_was_meant() {
             "request.color == shop.Color.RAD",
             &["`shop.Color` has no value `RAD`", "did you mean `RED`?", "values: BLUE, NONE, RED"],
         ),
+        ("request.color == RED", &["nothing is called `RED`", "an enum's value is written in full: `shop.Color.RED`"]),
+        ("Color.RED == 1", &["nothing is called `Color`", "written in full: `shop.Color."]),
+        ("request.color == 'blue'", &["an int and a string are never equal", "written in full: `shop.Color.BLUE`"]),
+        ("  request\n  .  nmae", &["has no field `nmae`", "(from `nmae`)"]),
+        ("'é' + request.nmae", &["(from `nmae`)"]),
+        ("=request.nmae", &["has no field `nmae`", "(from `nmae`)"]),
         ("request.name.length", &["a string has no fields, and so no `length`"]),
         ("request.tags.all(t, tt == '')", &["nothing is called `tt`", "did you mean `t`?"]),
     ]);
@@ -42,7 +49,10 @@ fn a_misspelt_name_or_field_is_told_with_what_was_meant() {
 #[test]
 fn a_wrong_type_is_told_with_how_to_make_it_right() {
     tells(&[
-        ("request.name + request.count", &["`+` is not for a string and an int", "`string(…)`"]),
+        (
+            "request.name + request.count",
+            &["`+` is not for a string and an int", "`string(…)`", "(from `+ request.count`)"],
+        ),
         ("request.name == 1", &["a string and an int are never equal", "`string(…)`"]),
         ("request.price + 1", &["`+` is not for a double and an int", "`double(…)`"]),
         ("request.count + request.size", &["an int and a uint", "`1u` is a uint"]),
@@ -71,8 +81,11 @@ fn a_wrong_type_is_told_with_how_to_make_it_right() {
 #[test]
 fn a_function_that_is_not_there_or_not_for_this_is_told() {
     tells(&[
-        ("sise(request.name)", &["there is no function `sise`", "did you mean `size`?"]),
-        ("request.name.startWith('a')", &["there is no method `startWith`", "did you mean `startsWith`?"]),
+        ("sise(request.name)", &["there is no function `sise`", "did you mean `size`?", "(from `sise(request.name)`)"]),
+        (
+            "request.name.startWith('a')",
+            &["there is no method `startWith`", "did you mean `startsWith`?", "(from `startWith('a')`)"],
+        ),
         ("request.tags.fliter(t, true)", &["did you mean `filter`?"]),
         ("math.sqr(2.0)", &["there is no function `math.sqr`", "did you mean `math.sqrt`?"]),
         ("math.pie", &["there is no `math.pie`"]),
@@ -93,14 +106,14 @@ fn a_function_that_is_not_there_or_not_for_this_is_told() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_column() {
+fn what_cannot_be_read_is_told_with_where() {
     tells(&[
         ("", &["there is no expression after the `=`"]),
-        ("1 +", &["cannot be read: it ends too early (column 4)"]),
+        ("1 +", &["cannot be read: it ends too early", "(from ``)"]),
         ("request.name == 'a", &["cannot be read", "without its closing quote"]),
         ("1 + + 2", &["cannot be read"]),
         ("(1 + 2", &["it ends too early"]),
-        ("1 2", &["`2` is not expected (column 3)"]),
+        ("1 2", &["`2` is not expected", "(from `2`)"]),
         ("request.?name", &["cannot be read"]),
         ("for", &["reserved identifier: for"]),
     ]);

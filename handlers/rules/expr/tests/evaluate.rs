@@ -210,22 +210,33 @@ fn what_goes_wrong_in_a_call_is_told_without_values() {
 }
 
 #[test]
-fn state_grows_without_copies_and_is_measured() {
-    let mut list = Value::from(vec![]);
-    list.push("four".into()).unwrap();
-    let shared = list.clone();
-    list.push(Value::of_message(message(&json!({"name": "Ann"})))).unwrap();
-    assert_eq!(shared, Value::from(vec!["four".into()]), "a clone keeps what it was");
-    let mut notes = Value::from(super::super::Fields::default());
-    assert_eq!(notes.set("1,2".into(), list.clone()), Ok(None));
-    assert!(notes.size_bytes() > list.size_bytes() && list.size_bytes() > 4 + 3);
-    assert_eq!(notes.remove(&"x".into()), Ok(None));
-    assert_eq!(notes.remove(&"1,2".into()), Ok(Some(list)));
-    assert!(notes.push(Value::Null).is_err() && list_of_one().set("a".into(), Value::Null).is_err());
+fn one_message_is_another_if_every_field_is_and_nan_is_nan() {
+    let same = |a: &serde_json::Value, b: &serde_json::Value| super::super::same(&message(a), &message(b));
+    let nan = json!({"price": "NaN", "weight": "NaN", "rates": {"1": "NaN"}, "first": {"name": "x"}, "anything": 1});
+    assert!(same(&nan, &nan), "as when messages are compared in tests");
+    assert!(same(&json!({"name": "", "tags": []}), &json!({})), "an empty field without presence is an unset one");
+    for (a, b) in [
+        (json!({"price": "NaN"}), json!({"price": 1})),
+        (json!({"price": "NaN"}), json!({})),
+        (json!({"note": ""}), json!({})),
+        (json!({"first": {}}), json!({})),
+        (json!({"first": {"parts": [{"name": "a"}]}}), json!({"first": {"parts": [{"name": "b"}]}})),
+        (json!({"stock": {"a": 1}}), json!({"stock": {"b": 1}})),
+        (json!({"tags": ["a", "b"]}), json!({"tags": ["b", "a"]})),
+        (json!({"word": "1"}), json!({"number": 1})),
+    ] {
+        assert!(same(&a, &a) && same(&b, &b), "{a} {b}");
+        assert!(!same(&a, &b) && !same(&b, &a), "{a} {b}");
+    }
+    assert_eq!(value("double('NaN') == double('NaN')"), Ok(false.into()), "in an expression it equals nothing");
 }
 
-fn list_of_one() -> Value {
-    vec![Value::Null].into()
+#[test]
+fn values_are_measured() {
+    let list = Value::from(vec!["four".into(), Value::of_message(message(&json!({"name": "Ann"})))]);
+    let notes = Value::from(super::super::Fields::from([("1,2".into(), list.clone())]));
+    assert!(notes.size_bytes() > list.size_bytes() && list.size_bytes() > 4 + 3);
+    assert!(notes.items("append").is_err() && list.fields("at").is_err());
 }
 
 #[test]

@@ -62,11 +62,14 @@ fn scope() -> Scope {
         .with("now", Type::Timestamp)
 }
 
-/// The first problem an expression has.
+/// The first problem an expression has, and the text from where it is.
 fn problem(text: &str) -> String {
     match Expression::compile(text, &scope()) {
         Ok(expression) => panic!("`{text}` is fine and gives {}", expression.gives()),
-        Err(problem) => problem.words(),
+        Err(problem) => match problem.part_start() {
+            Some(at) => format!("{} (from `{}`)", problem.words(), &text[at..]),
+            None => problem.words(),
+        },
     }
 }
 

@@ -1,12 +1,11 @@
 //! What an operator writes below `rules:`.
 
-use std::borrow::Cow;
-use std::fmt;
+mod reading;
+
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::named::Named;
@@ -42,6 +41,9 @@ impl Service {
     }
 }
 
+/// What stands beside the methods.
+pub(super) const KEYS: [&str; 4] = ["tables", "state", "explain", "steps"];
+
 /// Steps that working out one rule may take: some ten milliseconds at the most,
 /// and enough to copy the largest message a host takes.
 const STEPS: u32 = 400_000;
@@ -50,7 +52,7 @@ const STATE_BYTES: u64 = 16 << 20;
 
 /// Rows to look things up in, loaded with the configuration.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, such as `{ file: rows.json }`")]
 pub(crate) struct Table {
     /// A JSON file: a list of rows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +71,7 @@ pub(crate) struct Table {
 
 /// Something remembered from message to message.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a state, such as `{ start: 0 }`")]
 pub(crate) struct State {
     /// What it is at first.
     pub(super) start: Json,
@@ -135,7 +137,7 @@ pub(crate) struct Method {
 
 /// The first rule that fits is what happens.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a rule, such as `{ reply: { … } }`")]
 #[schemars(inline)]
 pub struct Rule {
     /// What it is called where it is counted and explained.
@@ -188,7 +190,7 @@ pub struct Rule {
 
 /// How often replies come.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map, such as `{ times: 3, every: 1s }`")]
 #[schemars(inline)]
 pub(crate) struct Repeat {
     /// How many times; without it, until the client has had enough.
@@ -201,7 +203,7 @@ pub(crate) struct Repeat {
 
 /// What becomes of one state: exactly one of `set`, `add`, `append` and `remove`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a change, such as `{ set: 0 }` or `{ add: 1 }`")]
 #[schemars(inline)]
 pub(crate) struct Change {
     /// An expression: the key in a map that is meant, instead of the whole.
@@ -223,10 +225,11 @@ pub(crate) struct Change {
 
 /// A status that ends a call.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a status, such as `{ code: NOT_FOUND, message: nobody }`")]
 #[schemars(inline)]
 pub(crate) struct Fail {
     /// The code, such as NOT_FOUND.
+    #[serde(deserialize_with = "reading::code")]
     pub(super) code: String,
     /// The words; a text that starts with `=` is an expression.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -234,128 +237,4 @@ pub(crate) struct Fail {
     /// Messages with an `@type`, such as google.rpc.ErrorInfo.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) details: Vec<Json>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Events {
-    #[serde(default)]
-    on_start: Vec<Rule>,
-    #[serde(default)]
-    on_message: Vec<Rule>,
-    #[serde(default)]
-    on_end: Vec<Rule>,
-}
-
-/// As it was written: a list, or a list for each event.
-impl Serialize for Method {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Method { on_start, on_message, on_end, bare } = self;
-        if *bare {
-            return on_message.serialize(to);
-        }
-        let events = [("on_start", on_start), ("on_message", on_message), ("on_end", on_end)];
-        to.collect_map(events.into_iter().filter(|(_, rules)| !rules.is_empty()))
-    }
-}
-
-struct OneMethod;
-
-impl<'de> de::Visitor<'de> for OneMethod {
-    type Value = Method;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of rules, or a map of `on_start`, `on_message` and `on_end`")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, rules: A) -> Result<Method, A::Error> {
-        let on_message = Vec::deserialize(de::value::SeqAccessDeserializer::new(rules))?;
-        Ok(Method { on_message, bare: true, ..Method::default() })
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, events: A) -> Result<Method, A::Error> {
-        let Events { on_start, on_message, on_end } = Events::deserialize(MapAccessDeserializer::new(events))?;
-        Ok(Method { on_start, on_message, on_end, bare: false })
-    }
-}
-
-impl<'de> Deserialize<'de> for Method {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(OneMethod)
-    }
-}
-
-struct Whole;
-
-impl<'de> de::Visitor<'de> for Whole {
-    type Value = Config;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map from methods to their rules")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, rules: A) -> Result<Config, A::Error> {
-        Vec::deserialize(de::value::SeqAccessDeserializer::new(rules)).map(Config::Method)
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
-        let mut service = Service { steps: STEPS, ..Service::default() };
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "tables" => service.tables = map.next_value()?,
-                "state" => service.state = map.next_value()?,
-                "explain" => service.explain = map.next_value()?,
-                "steps" => service.steps = map.next_value()?,
-                _ => service.methods.0.push((key, map.next_value()?)),
-            }
-        }
-        Ok(Config::Service(service))
-    }
-}
-
-impl<'de> Deserialize<'de> for Config {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Whole)
-    }
-}
-
-impl Serialize for Config {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Config::Service(service) => service.serialize(to),
-            Config::Method(rules) => rules.serialize(to),
-        }
-    }
-}
-
-impl JsonSchema for Config {
-    fn schema_name() -> Cow<'static, str> {
-        "Rules".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let rules = generator.subschema_for::<Vec<Rule>>();
-        let tables = generator.subschema_for::<std::collections::BTreeMap<String, Table>>();
-        let state = generator.subschema_for::<std::collections::BTreeMap<String, State>>();
-        json_schema!({
-            "description": "Answers by rules written here: the first whose `when` fits a request says what happens.",
-            "anyOf": [
-                { "type": "object",
-                  "properties": {
-                    "tables": { "description": "Rows to look things up in, loaded with the configuration.", "anyOf": [tables] },
-                    "state": { "description": "What is remembered from message to message.", "anyOf": [state] },
-                    "explain": { "type": "boolean", "default": false,
-                        "description": "Whether answers say in a trailer which rule gave them, and why the ones before it did not." },
-                    "steps": { "type": "integer", "minimum": 1, "maximum": u32::MAX, "default": STEPS,
-                        "description": "Steps that working out one rule may take before the call ends RESOURCE_EXHAUSTED." },
-                  },
-                  "additionalProperties": { "description": "A method's rules: a list, or a list for each event of a stream.", "anyOf": [
-                    rules,
-                    { "type": "object", "additionalProperties": false, "properties": {
-                        "on_start": rules, "on_message": rules, "on_end": rules } },
-                  ] } },
-                rules,
-            ],
-        })
-    }
 }
