@@ -13,7 +13,7 @@ use super::mount::Mount;
 use super::plugin::Build;
 use super::registry::Plan;
 use super::schema::{self, Loaded, Schema};
-use crate::config::{Document, Entry, Failure, Problem, Problems, Sources};
+use crate::config::{self, Document, Entry, Failure, Problem, Problems, Sources};
 
 /// Every plan with the schema that the operator gives it; those whose schema
 /// cannot be used are told, and left out.
@@ -112,10 +112,12 @@ async fn make_one(plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &K
 }
 
 /// What else is wrong with a document that is refused already, as far as that
-/// does not follow from what is known: nothing of it is made.
+/// does not follow from what is known: nothing of it is made, and no other
+/// server is asked for its schema, which the operator would wait for.
 pub(super) async fn inspect(plans: Vec<Plan>, mut document: Document, mut problems: Problems, keep: &Keep) -> Failure {
-    // Dropped with what it was asked for.
     let mut refreshes = JoinSet::new();
+    let here = |plan: &Plan| !matches!(plan.entry.schema, Some(config::Schema::Reflect { .. }));
+    let plans = plans.into_iter().filter(here).collect();
     let plans = with_schemas(plans, &mut document, keep, &mut refreshes, &mut problems).await;
     for (mut plan, schema) in plans {
         let methods = std::mem::take(&mut plan.methods);
