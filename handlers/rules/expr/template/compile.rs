@@ -188,6 +188,13 @@ fn message(entries: &Object<String, Json>, of: &MessageDescriptor, scope: &Scope
         }
     }
     problems.or(())?;
+    // Told last: what is missing may be there under a name misspelt.
+    let missing = |field: &FieldDescriptor| field.is_required() && !given.contains_key(&field.number());
+    let missing: Vec<_> = of.fields().filter(missing).map(|field| format!("`{}`", field.name())).collect();
+    if !missing.is_empty() {
+        let words = format!("`{}` requires {}", of.full_name(), missing.join(", "));
+        return Err(Problem::new(words).label("not a whole message").into());
+    }
     Ok(if built.holes.is_empty() { Part::Fixed(Proto::Message(built.base)) } else { Part::Message(Box::new(built)) })
 }
 

@@ -188,6 +188,15 @@ fn every_problem_is_told_at_its_place() {
 }
 
 #[test]
+fn a_message_has_what_its_type_requires() {
+    let lacking = json!({"thing_of_old": {"name": "a"}});
+    assert_eq!(problems(&lacking), ["`old.Thing` requires `must` (at thing_of_old)"]);
+    let misspelt = problems(&json!({"thing_of_old": {"mist": "a"}}));
+    assert!(misspelt.len() == 1 && misspelt[0].contains("has no field `mist`"), "{misspelt:?}");
+    template(&json!({"thing_of_old": {"must": "=request.name"}}));
+}
+
+#[test]
 fn what_does_not_fit_in_a_call_is_told_by_field() {
     for (tree, state, words) in [
         (
@@ -290,7 +299,7 @@ impl Dice {
             _ => {}
         }
         for field in of.fields() {
-            if depth == 0 && matches!(field.kind(), Kind::Message(_)) || self.throw(3) == 0 {
+            if depth == 0 && matches!(field.kind(), Kind::Message(_)) || (!field.is_required() && self.throw(3) == 0) {
                 continue;
             }
             let kind = field.kind();
