@@ -56,6 +56,11 @@ fn each_break_is_told_with_its_symbol_and_what_is_none_is_not() {
         ),
         ("message M { int32 a = 1; }", "message M { int32 a = 2; }", &["`p.M.a` had the number 1, and has 2"]),
         (
+            "message M { int32 a = 1; int32 b = 2; }",
+            "message M { int32 b = 1; int32 a = 2; }",
+            &["`p.M.a` had the number 1, and has 2", "`p.M.b` had the number 2, and has 1"],
+        ),
+        (
             "message M { int32 a = 1; }",
             "message M { repeated int32 a = 1; }",
             &["`p.M.a` was int32, and is repeated int32"],

@@ -36,14 +36,17 @@ fn coding(kind: &Kind) -> Coding {
 impl Walk {
     pub(super) fn message(&mut self, was: &MessageDescriptor, is: &MessageDescriptor) {
         for old in was.fields() {
-            match is.get_field(old.number()) {
-                Some(new) => self.field(&old, &new),
-                None => {
-                    if let Some(new) = is.get_field_by_name(old.name()) {
-                        let what = format!("had the number {}, and has {}", old.number(), new.number());
-                        self.found(&is.parent_file(), old.full_name(), what);
-                    }
+            let (name, number) = (old.name(), old.number());
+            // A name may change. One that goes on under another number is the
+            // same field, whatever has its number now.
+            let moved = is.get_field_by_name(name).map(|field| field.number()).filter(|now| *now != number);
+            match (moved, is.get_field(number)) {
+                (Some(now), _) => {
+                    let what = format!("had the number {number}, and has {now}");
+                    self.found(&is.parent_file(), old.full_name(), what);
                 }
+                (None, Some(new)) => self.field(&old, &new),
+                (None, None) => {}
             }
         }
     }
