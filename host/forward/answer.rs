@@ -12,8 +12,7 @@ use tokio::time::Sleep;
 use tonic::Status;
 
 use super::connection::Place;
-use super::exchange::{Cause, Refused};
-use super::fault::Fault;
+use super::refused::{Cause, Refused};
 use super::upload::Upload;
 
 /// A call under way: dropped, its stream is reset and its client read no further.
@@ -62,11 +61,11 @@ impl Answer {
                 let _ = self.stream.flow_control().release_capacity(data.len());
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Fault::of(&error, name()).status)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Refused::by(&error, name()).status)),
             Poll::Ready(None) => self.stream.poll_trailers(context).map(|trailers| match trailers {
                 Ok(Some(trailers)) => Ok(trailers),
                 Ok(None) => Err(Status::internal(format!("the server of {} ended without a status", name()))),
-                Err(error) => Err(Fault::of(&error, name()).status),
+                Err(error) => Err(Refused::by(&error, name()).status),
             }),
             Poll::Pending => Poll::Pending,
         };

@@ -11,13 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use h2::PingPong;
 use h2::client::SendRequest;
+use h2::{Ping, PingPong};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::dial::ping;
 use super::heard::Last;
-use super::target::Options;
+use super::options::Options;
 
 /// Calls on one connection, however many more its peer would take: their
 /// windows together are what the peer may make the host hold.
@@ -83,6 +82,11 @@ impl Connection {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         (self.sender.clone(), Place(self.shared.clone()))
     }
+}
+
+/// A PING and its answer.
+pub(super) async fn ping(pings: &mut PingPong) -> Result<(), h2::Error> {
+    pings.ping(Ping::opaque()).await.map(drop)
 }
 
 type Driven = Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;

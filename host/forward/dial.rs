@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::Builder;
-use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
-use super::connection::{Connection, Driver, MOST_STREAMS};
+use super::connection::{Connection, Driver, MOST_STREAMS, ping};
 use super::heard::{Heard, Last};
-use super::target::Options;
+use super::options::Options;
 use super::tls::Tls;
 
 /// What the server may send of one answer before its client takes some of it.
@@ -105,11 +104,6 @@ where
             Ok(Driver::new(sender, connection, pings, last, options))
         }
     }
-}
-
-/// A PING and its answer.
-pub(super) async fn ping(pings: &mut PingPong) -> Result<(), h2::Error> {
-    pings.ping(Ping::opaque()).await.map(drop)
 }
 
 /// What went wrong with a socket; the kinds' own words name no address.

@@ -14,43 +14,9 @@ use super::address::Address;
 use super::answer::{Answer, Held};
 use super::call::{Call, Payload};
 use super::connection::Place;
-use super::fault::{Fault, foreign};
+use super::refused::{Cause, Refused, foreign};
 use super::upload::Upload;
 use crate::host::mount::Response;
-
-/// A call that has no answer. Where all of it is still there, the call can be
-/// sent again.
-#[derive(Debug)]
-pub struct Refused {
-    /// What its client is told, unless somebody else answers.
-    pub status: Status,
-    /// How it came to that.
-    pub cause: Cause,
-}
-
-/// Why a call has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// There is no connection: the server has not heard of it.
-    Unsent,
-    /// The server says that it has not looked at it: sending it once more, here
-    /// or elsewhere, is as good as sending it once.
-    Unprocessed,
-    /// The server broke it off, or the connection was lost.
-    Broken,
-    /// The server did not answer in the time that the call gives it.
-    Overdue,
-    /// The request is not in order, or its time was up.
-    Request,
-}
-
-impl Refused {
-    /// What an error on a stream means for its call.
-    fn by(error: &h2::Error, name: &str) -> Refused {
-        let Fault { status, unprocessed } = Fault::of(error, name);
-        Refused { status, cause: if unprocessed { Cause::Unprocessed } else { Cause::Broken } }
-    }
-}
 
 /// Sends a call on, and gives back the head of its answer, with a body that
 /// follows. Dropped, before or after, the call is cancelled there as well.

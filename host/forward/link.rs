@@ -18,7 +18,7 @@ use super::call::Call;
 use super::connection::{Connection, Driver};
 use super::dial::dial;
 use super::exchange::exchange;
-use super::target::Options;
+use super::options::Options;
 
 /// Who is asking.
 const OSTLER: HeaderValue = HeaderValue::from_static(concat!("ostler/", env!("CARGO_PKG_VERSION")));

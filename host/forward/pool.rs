@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -14,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Place};
+use super::options::Resting;
 
 /// Connections a thread opens to one server; calls beyond their room wait for
 /// a stream to end.
@@ -52,25 +52,6 @@ struct Part {
 struct Rest {
     failures: u32,
     until: Option<(Instant, Arc<str>)>,
-}
-
-/// How soon a server that could not be reached is tried again, at first and at
-/// most: twice as long each time, and give or take a quarter, so that hosts do
-/// not all try at once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Resting {
-    pub(super) first: Duration,
-    pub(super) longest: Duration,
-}
-
-impl Resting {
-    /// How long to wait after so many failures in a row.
-    pub(super) fn after(self, failures: u32) -> Duration {
-        use std::hash::{BuildHasher as _, RandomState};
-        let long = self.first.saturating_mul(1 << failures.min(10)).min(self.longest);
-        let share = RandomState::new().hash_one(failures) % 5_001;
-        long.mul_f64(0.75 + share as f64 / 10_000.0)
-    }
 }
 
 /// Threads are numbered as they first send a call on.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -13,44 +12,15 @@ use super::address::Address;
 use super::call::Call;
 use super::connection::Place;
 use super::dial::dial;
-use super::exchange::{Cause, Refused, exchange};
+use super::exchange::exchange;
+use super::options::Options;
 use super::pool::{Found, Pool};
-use super::tls::Tls;
+use super::refused::{Cause, Refused};
 use crate::host::mount::Response;
 
 /// How many connections a call waits for that others fill before it, or that
 /// close at once.
 const MOST_ROUNDS: u32 = 4;
-
-/// How a server is reached.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What messages call it: the service that is behind it. They never name
-    /// its address, which is nobody's business outside.
-    pub name: String,
-    /// How long a connection may take until it is known to speak HTTP/2.
-    pub connect: Duration,
-    /// After so long without a word from it, while calls wait, it is asked
-    /// whether it lives.
-    pub keepalive: Duration,
-    /// How long it has to say so.
-    pub keepalive_answer: Duration,
-    /// What an `https` address is known by; without it, the system's authorities.
-    pub tls: Option<Tls>,
-}
-
-impl Options {
-    /// The usual ones, for the server of a service.
-    pub fn new(name: impl Into<String>) -> Options {
-        Options {
-            name: name.into(),
-            connect: Duration::from_secs(2),
-            keepalive: Duration::from_secs(20),
-            keepalive_answer: Duration::from_secs(5),
-            tls: None,
-        }
-    }
-}
 
 /// One server, and the connections to it, which are made when they are first
 /// wanted and close with this.

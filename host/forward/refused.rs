@@ -1,37 +1,58 @@
-//! What went wrong below gRPC, as the code that gRPC over HTTP/2 gives it.
+//! Calls without an answer: what went wrong below gRPC, as the code that gRPC
+//! over HTTP/2 gives it, and whether the call may be sent again.
 
 use h2::Reason;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use tonic::{Code, Status};
 
-/// A stream that ended with an error, and whether its server is known to have
-/// done nothing about the request.
-pub(super) struct Fault {
-    pub(super) status: Status,
-    pub(super) unprocessed: bool,
+/// A call that has no answer. Where all of it is still there, the call can be
+/// sent again.
+#[derive(Debug)]
+pub struct Refused {
+    /// What its client is told, unless somebody else answers.
+    pub status: Status,
+    /// How it came to that.
+    pub cause: Cause,
 }
 
-impl Fault {
-    /// What an error on a stream means; `name` is the service's.
-    pub(super) fn of(error: &h2::Error, name: &str) -> Fault {
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no connection: the server has not heard of it.
+    Unsent,
+    /// The server says that it has not looked at it: sending it once more, here
+    /// or elsewhere, is as good as sending it once.
+    Unprocessed,
+    /// The server broke it off, or the connection was lost.
+    Broken,
+    /// The server did not answer in the time that the call gives it.
+    Overdue,
+    /// The request is not in order, or its time was up.
+    Request,
+}
+
+impl Refused {
+    /// What an error on a stream means for its call; `name` is the service's.
+    pub(super) fn by(error: &h2::Error, name: &str) -> Refused {
         if error.is_reset()
             && error.is_remote()
             && let Some(reason) = error.reason()
         {
             let words = format!("the server of {name} broke the call off: {}", reason.description());
-            return Fault { status: Status::new(code(reason), words), unprocessed: reason == Reason::REFUSED_STREAM };
+            let cause = if reason == Reason::REFUSED_STREAM { Cause::Unprocessed } else { Cause::Broken };
+            return Refused { status: Status::new(code(reason), words), cause };
         }
         // A stream is told of a GOAWAY only where that says it was not looked at.
         if error.is_go_away() && error.is_remote() {
             let status = Status::unavailable(format!("the server of {name} takes no more calls"));
-            return Fault { status, unprocessed: true };
+            return Refused { status, cause: Cause::Unprocessed };
         }
         if error.is_library() {
             let status = Status::internal(format!("the server of {name} does not keep to HTTP/2"));
-            return Fault { status, unprocessed: false };
+            return Refused { status, cause: Cause::Broken };
         }
-        Fault { status: lost(name), unprocessed: false }
+        Refused { status: lost(name), cause: Cause::Broken }
     }
 }
 
