@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
@@ -87,7 +87,8 @@ impl fmt::Debug for Conversation {
 pub struct Reply {
     /// What goes ahead of the messages.
     pub metadata: MetadataMap,
-    /// The messages; where the server does not stream, the first is the answer.
+    /// The messages, and their end; where the server does not stream there is
+    /// exactly one, and the call ends when they do.
     pub messages: Messages,
 }
 
@@ -156,11 +157,11 @@ async fn one_for_one<D: Dynamic>(
     let Reply { metadata, messages } = behaviour.call(Conversation { method, peer, metadata, requests }).await?;
     let mut messages = exactly_one(messages);
     let (message, status) = match messages.next().await {
-        Some(Ok(message)) => (Some(message.encode_to_vec()), messages.next().await.and_then(Result::err)),
+        Some(Ok(message)) => (Some(message), messages.next().await.and_then(Result::err)),
         Some(Err(status)) => (None, Some(status)),
         None => (None, None),
     };
-    Ok(unary::ended(metadata, message.as_deref(), status))
+    Ok(unary::ended(metadata, message.as_ref(), status))
 }
 
 struct OneCall<D> {
@@ -191,38 +192,42 @@ impl<D: Dynamic> StreamingService<DynamicMessage> for OneCall<D> {
     }
 }
 
-/// The first answer and how it ends, or a status that says there was none.
+/// One answer and how it ends, or a status that says that there was none, or more.
 struct ExactlyOne {
     messages: Messages,
-    given: u8,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Due,
+    Given,
+    Ended,
 }
 
 fn exactly_one(messages: Messages) -> ExactlyOne {
-    ExactlyOne { messages, given: 0 }
+    ExactlyOne { messages, stage: Stage::Due }
 }
 
 impl Stream for ExactlyOne {
     type Item = Result<DynamicMessage, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = match self.given {
-            0 => match ready!(self.messages.as_mut().poll_next(context)) {
-                Some(Err(status)) if status.code() == tonic::Code::Ok => None,
-                answer => answer,
-            }
-            .unwrap_or_else(|| Err(Status::internal("the service gave no answer"))),
-            // More than one is more than there may be; a status is its end.
-            1 => match self.messages.as_mut().poll_next(context) {
-                Poll::Ready(Some(next)) => next,
-                _ => {
-                    self.given = 2;
-                    return Poll::Ready(None);
-                }
+        let wrong = |words| Some(Err(Status::internal(words)));
+        let (next, stage) = match self.stage {
+            Stage::Due => match ready!(self.messages.as_mut().poll_next(context)) {
+                Some(Ok(message)) => (Some(Ok(message)), Stage::Given),
+                Some(Err(status)) if status.code() != tonic::Code::Ok => (Some(Err(status)), Stage::Ended),
+                _ => (wrong("the service gave no answer"), Stage::Ended),
             },
-            _ => return Poll::Ready(None),
+            Stage::Given => match ready!(self.messages.as_mut().poll_next(context)) {
+                Some(Ok(_)) => (wrong("the service gave more than one answer"), Stage::Ended),
+                end => (end, Stage::Ended),
+            },
+            Stage::Ended => (None, Stage::Ended),
         };
-        self.given += 1;
-        Poll::Ready(Some(next))
+        self.stage = stage;
+        Poll::Ready(next)
     }
 }
 
@@ -251,9 +256,8 @@ impl Encoder for DynamicEncoder {
     type Error = Status;
 
     fn encode(&mut self, message: DynamicMessage, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // prost-reflect measures nested messages again at each level, so the
-        // buffer is grown by writing and not by asking first.
-        to.put_slice(&message.encode_to_vec());
+        // To measure a message takes as long as to write it.
+        message.encode_raw(to);
         Ok(())
     }
 }
@@ -272,4 +276,37 @@ impl Decoder for DynamicDecoder {
 
 fn decoded(of: MessageDescriptor, bytes: Bytes) -> Result<DynamicMessage, String> {
     DynamicMessage::decode(of, bytes).map_err(|error| format!("the message cannot be decoded: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use prost_reflect::DescriptorPool;
+    use tonic::Code;
+
+    use super::*;
+
+    fn message() -> DynamicMessage {
+        let pool = DescriptorPool::decode(crate::proto::DESCRIPTORS).unwrap();
+        DynamicMessage::new(pool.get_message_by_name("grpc.health.v1.HealthListRequest").unwrap())
+    }
+
+    /// How each part of an answer ends, where some of it is waited for.
+    async fn ends(messages: Vec<Result<DynamicMessage, Status>>) -> Vec<Code> {
+        let late = stream::iter(messages).then(|message| async {
+            tokio::task::yield_now().await;
+            message
+        });
+        let given = exactly_one(Box::pin(late)).map(|given| given.map_or_else(|status| status.code(), |_| Code::Ok));
+        given.collect().await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_one_message_and_how_it_ends_whenever_that_is() {
+        assert_eq!(ends(vec![Ok(message())]).await, [Code::Ok]);
+        assert_eq!(ends(vec![Ok(message()), Err(Status::aborted("late"))]).await, [Code::Ok, Code::Aborted]);
+        assert_eq!(ends(vec![Err(Status::not_found("none"))]).await, [Code::NotFound]);
+        assert_eq!(ends(vec![]).await, [Code::Internal]);
+        assert_eq!(ends(vec![Ok(message()), Ok(message())]).await, [Code::Ok, Code::Internal], "one too many");
+    }
 }

@@ -85,7 +85,7 @@ impl Bound {
                 return Poll::Ready(Status::deadline_exceeded("the deadline passed"));
             }
         }
-        let ending = || Box::pin(self.caller.entrance().ending.clone().cancelled_owned());
+        let ending = || Box::pin(self.caller.ending.clone().cancelled_owned());
         let ended = self.ended.get_or_insert_with(ending);
         ended.as_mut().poll(context).map(|()| Status::unavailable("the host is stopping"))
     }

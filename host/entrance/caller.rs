@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::load::Full;
 use super::{Call, Entrance, Inner, Progress};
@@ -32,6 +33,8 @@ pub(in crate::host) struct Caller {
     begun: AtomicUsize,
     /// Calls of mounted services in flight from its address, where it has one.
     from_there: Option<Arc<AtomicUsize>>,
+    /// Told when open calls are to end.
+    pub(super) ending: CancellationToken,
 }
 
 impl Caller {
@@ -42,7 +45,9 @@ impl Caller {
         from_there: Option<Arc<AtomicUsize>>,
     ) -> Caller {
         let entered = Mutex::new(Entered { current: entrance.0.current.clone(), hold: Weak::new() });
-        Caller { entrance, entered, peer, serves, calls: AtomicUsize::new(0), begun: AtomicUsize::new(0), from_there }
+        let (calls, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let ending = entrance.0.ending.child_token();
+        Caller { entrance, entered, peer, serves, calls, begun, from_there, ending }
     }
 
     /// The generation that a call enters now.

@@ -117,8 +117,11 @@ impl<C: Future> Future for Running<C> {
         let mut this = self.project();
         loop {
             let polled = this.http2.as_mut().poll(context);
+            // Run even where the connection is over: they hold what runs them,
+            // and are let go only so.
+            let any = this.calls.run_shed();
             // Polled again, the connection writes what they came to.
-            if polled.is_ready() || !this.calls.run_shed() {
+            if polled.is_ready() || !any {
                 return polled;
             }
         }
@@ -171,5 +174,35 @@ impl Stuck {
         let stuck = timer.as_mut().poll(context);
         self.timer = Some((since, timer));
         stuck
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use hyper::rt::Executor as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_turned_away_as_its_connection_ends_is_let_go() {
+        let calls = Calls::new(Duration::ZERO);
+        let held = Arc::new(());
+        let (executor, call) = (calls.clone(), held.clone());
+        let mut connection = pin!(Running::new(
+            poll_fn(move |_| {
+                executor.inner().begun = Some(Begun { shed: true, ..Begun::default() });
+                // As hyper's streams do, it holds its executor.
+                let stream = (executor.clone(), call.clone());
+                executor.execute(async move { drop(stream) });
+                Poll::Ready(())
+            }),
+            calls.clone()
+        ));
+        assert!(connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(calls.inner().shed.is_empty());
+        assert_eq!(Arc::strong_count(&held), 2, "the connection's, and ours");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Where a worker has more to do than it can, what it spends on turning calls
 //! away is taken from those it answers, and most of that is reading and writing
-//! each by itself. So it reads from such a peer again when it has nothing else
-//! to do, and until then seldom enough that calls come several at a time.
+//! each by itself. So it reads from such a peer again when nothing is left that
+//! it could run, from one at a time, and until then seldom enough that calls
+//! come several at a time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use tokio::time::sleep;
 /// be told so within 20 ms.
 const REST: Duration = Duration::from_millis(15);
 
-/// Tells when a worker has nothing to do; clones are of one worker.
+/// Tells when a worker has run all that it could; clones are of one worker.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Idle(Arc<Notify>);
 
 impl Idle {
-    /// The worker has nothing to do: the peer that has rested longest is read from.
+    /// All was run: the peer that has rested longest is read from.
     pub(super) fn tell(&self) {
         self.0.notify_one();
     }
@@ -41,9 +42,14 @@ impl Rest {
 
     /// Begins, if it has not.
     pub(super) fn begin(&mut self) {
-        let idle = &self.idle.0;
+        let told = || Box::pin(self.idle.0.clone().notified_owned());
         self.over.get_or_insert_with(|| {
-            let idle = idle.clone().notified_owned();
+            let mut idle = told();
+            if idle.as_mut().enable() {
+                // That was told before, when nobody rested.
+                idle = told();
+                idle.as_mut().enable();
+            }
             Box::pin(async {
                 tokio::select! {
                     () = idle => {}
@@ -73,6 +79,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_with_nothing_to_do_reads_from_those_who_rest_one_after_the_other() {
         let idle = Idle::default();
+        idle.tell();
         let [mut first, mut second] = [Rest::new(idle.clone()), Rest::new(idle.clone())];
         let rests = |rest: &mut Rest| rest.poll(&mut Context::from_waker(Waker::noop())).is_pending();
         assert!(!rests(&mut first), "who was not turned away does not rest");

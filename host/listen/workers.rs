@@ -53,7 +53,7 @@ impl Workers {
         (0..count).map(Worker::start).collect::<io::Result<Vec<_>>>().map(Workers)
     }
 
-    /// The runtime for one connection more, when that has nothing to do, and its place there.
+    /// The runtime for one connection more, when that has run all it could, and its place there.
     pub(super) fn deal(&self) -> Option<(Handle, Idle, Counted)> {
         let fewest = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))?;
         Some((fewest.runtime.clone(), fewest.idle.clone(), Counted::one(&fewest.connections)))
