@@ -173,8 +173,10 @@ async fn calls_over_the_limit_are_shed_and_health_still_answers() {
     let mut client = Client::connect(host.address()).await;
     let first = client.route_chat().await.unwrap();
     let _second = client.route_chat().await.unwrap();
+    let mark = host.mark();
     let outcome = unary(&host, call("GetFeature")).await;
     assert_eq!(outcome.head(), (200, Some(RESOURCE_EXHAUSTED)));
+    assert_eq!(host.wait_for(mark, "turned away")["calls"], 1, "the operator hears of it");
     let pushback: u32 = outcome.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
     assert!(pushback > 0);
     let health =

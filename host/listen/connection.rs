@@ -61,11 +61,12 @@ pub(super) async fn serve(stream: impl Stream, visit: Visit) {
     let Visit { caller, tally, limits, idle, deadline, stop } = visit;
     let caller = Arc::new(caller);
     let (aside, calls) = (Arc::new(Aside::default()), Calls::new(limits.write_stall.0));
-    let (calling, begun, said) = (caller.clone(), calls.clone(), aside.clone());
+    let (calling, begun, said, counted) = (caller.clone(), calls.clone(), aside.clone(), tally.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         let call = begun.begin(|progress| Caller::call(&calling, request, progress));
         if call.is_shed() {
             said.rest();
+            counted.count(Reason::Call);
         }
         call
     });

@@ -1,4 +1,4 @@
-//! Who was turned away, counted by why, and told once a second at most: an
+//! What was turned away, counted by why, and told once a second at most: an
 //! attack is news, and must not fill a log.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long what is counted waits to be told.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
-/// Why a peer was turned away.
+/// Why a connection was turned away, or what else was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// There were as many connections as there may be.
@@ -27,9 +27,11 @@ pub(super) enum Reason {
     Stalled,
     /// It was quiet, and did not say that it lives.
     Vanished,
+    /// A call, for load; its connection lives.
+    Call,
 }
 
-const REASONS: usize = Reason::Vanished as usize + 1;
+const REASONS: usize = Reason::Call as usize + 1;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -46,7 +48,8 @@ impl Tally {
     pub(super) fn count(&self, reason: Reason) {
         self.0.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if !self.0.to_tell.swap(true, Ordering::Relaxed) {
+        // Read first: what is not written stays in every core's cache.
+        if !self.0.to_tell.load(Ordering::Relaxed) && !self.0.to_tell.swap(true, Ordering::Relaxed) {
             let tally = self.clone();
             runtime.spawn(async move {
                 tokio::time::sleep(TOLD_EVERY).await;
@@ -68,7 +71,8 @@ impl Tally {
             reset_flood = of(Reason::ResetFlood),
             stalled = of(Reason::Stalled),
             vanished = of(Reason::Vanished),
-            "peers were turned away, in all so far"
+            calls = of(Reason::Call),
+            "connections or calls were turned away, in all so far"
         );
     }
 }
