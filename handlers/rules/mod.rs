@@ -15,6 +15,7 @@ pub(crate) mod doors;
 mod expr;
 mod facts;
 mod named;
+mod packed;
 mod program;
 mod run;
 mod scope;
@@ -60,7 +61,8 @@ impl Plugin for Rules {
         let program = Program::compile(&service, &descriptor, tables, build);
         // The list stands where the map with its one method would.
         let program = program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })?;
-        Ok(Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?)
+        let mount = Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?;
+        Ok(mount.with_packed(packed::packed(&service)))
     }
 }
 

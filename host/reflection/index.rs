@@ -4,7 +4,7 @@
 //! and fields this crate has never heard of reach the client untouched; they
 //! are decoded once, to be indexed, and the decoded form is dropped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -86,13 +86,19 @@ impl Index {
         Ok(())
     }
 
-    /// What failures' details are made of, though no service imports it. It comes
+    /// What is met in an `Any`, though no service imports it: of each mount the
+    /// files that it names, then what failures' details are made of. It comes
     /// last: what a service imports holds, then what any schema has, then the
     /// host's own.
-    pub(crate) fn add_details(&mut self, schemas: &[(String, Schema)]) -> Result<(), Problem> {
+    pub(crate) fn add_packed(&mut self, mounts: &[(String, Schema, BTreeSet<String>)]) -> Result<(), Problem> {
+        for (owner, schema, files) in mounts {
+            for name in files {
+                self.offer(owner, name, schema.closure(name))?;
+            }
+        }
         let own = details::own()?;
         for name in details::FILES {
-            for (owner, schema) in schemas {
+            for (owner, schema, _) in mounts {
                 self.offer(owner, name, schema.closure(name))?;
             }
             self.offer("the host", name, schema::closure(&own, name))?;
