@@ -41,7 +41,7 @@ pub(super) fn assemble(
             Some(_) => entry.schema_problem(problem),
             None => entry.problem(problem),
         };
-        let Mount { service, schema, route, own, health, largest_message } = mount;
+        let Mount { service, schema, route, own, health, largest_message, packed } = mount;
         let files = schema.closure(service.parent_file().name());
         problems.take(index.add(&entry.name, files).map_err(place));
         let broken = before.descriptor(&entry.name).map(|old| wire::breaks(old, &service)).unwrap_or_default();
@@ -50,19 +50,22 @@ pub(super) fn assemble(
         }
         breaks.extend(broken);
         let mut methods: FxHashMap<_, _> = service.methods().map(Method::of).collect();
-        let own = own.into_iter().map(|(name, route)| (name, Arc::from(route), largest_message));
-        let others =
-            others.into_iter().filter_map(|(entry, mount)| Some((entry.method?, mount.route, mount.largest_message)));
-        // What the operator says of a method comes last, and holds.
-        for (name, route, largest_message) in own.chain(others) {
+        for (name, route) in own {
             if let Some(method) = methods.get_mut(&name) {
-                method.own = Some((route, largest_message));
+                method.own = Some((Arc::from(route), largest_message));
             }
         }
-        schemas.push((entry.name.clone(), schema));
+        schemas.push((entry.name.clone(), schema, packed));
+        // What the operator says of a method comes last, and holds.
+        for (other, mount) in others {
+            if let Some(method) = other.method.and_then(|name| methods.get_mut(&name)) {
+                method.own = Some((mount.route, mount.largest_message));
+            }
+            schemas.push((other.name, mount.schema, mount.packed));
+        }
         services.insert(entry.name, Mounted { service, route, methods, largest_message, health });
     }
-    problems.take(index.add_details(&schemas));
+    problems.take(index.add_packed(&schemas));
     let asked: HashSet<&str> = document.services.iter().map(|entry| entry.name.as_str()).collect();
     for old in before.descriptors().filter(|old| !asked.contains(old.full_name())) {
         let (file, symbol) = (old.parent_file().name().to_owned(), old.full_name().to_owned());

@@ -1,6 +1,7 @@
 //! What a plugin hands back: a service that can be called, described and asked
 //! how it is.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -86,6 +87,8 @@ pub struct Mount {
     pub(super) own: Vec<(String, Box<dyn Route>)>,
     pub(super) health: watch::Receiver<ServingStatus>,
     pub(super) largest_message: Option<u64>,
+    /// Files of its schema that callers need and its service need not import.
+    pub(super) packed: BTreeSet<String>,
 }
 
 impl fmt::Debug for Mount {
@@ -134,6 +137,17 @@ impl Mount {
         self
     }
 
+    /// The same mount with messages that it puts in an `Any`, such as the details
+    /// of failures: by their full names, so that reflection finds them though
+    /// its service's file does not import them. A name that its schema does
+    /// not have is passed over.
+    pub fn with_packed<'a>(mut self, messages: impl IntoIterator<Item = &'a str>) -> Mount {
+        let pool = self.schema.pool();
+        let found = messages.into_iter().filter_map(|name| pool.get_message_by_name(name));
+        self.packed.extend(found.map(|message| message.parent_file().name().to_owned()));
+        self
+    }
+
     /// The same mount with a unary method that is answered straight from its
     /// message: for compiled services, half of a small call's work is its codec's.
     /// `answer` is what the service's own server would call.
@@ -162,6 +176,7 @@ impl Mount {
             service,
             health: watch::channel(ServingStatus::Serving).1,
             largest_message: None,
+            packed: BTreeSet::new(),
         })
     }
 }

@@ -8,8 +8,9 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ExtensionRequest, ServerReflectionRequest};
 
 use crate::support::client::channel;
-use crate::support::start;
 use crate::support::walk::{Reflection, VERSIONS, health_list, walk};
+use crate::support::wire::{exchange, framed};
+use crate::support::{Starter, start};
 
 const NOT_FOUND: i32 = Code::NotFound as i32;
 
@@ -139,6 +140,74 @@ async fn host_and_question_come_back() {
         let question = ServerReflectionRequest { host: "here".to_owned(), message_request: Some(symbol("x")) };
         let answer = reflection.ask_raw(question.clone()).await.unwrap().unwrap();
         assert_eq!((answer.valid_host.as_str(), answer.original_request), ("here", Some(question)));
+    }
+}
+
+#[tokio::test]
+async fn odd_questions_are_answered_like_any_other_that_finds_nothing() {
+    let host = start("");
+    let channel = channel(host.address()).await;
+    let odd = ["\0", "routeguide.Point\0", "routeguide.Point\n", "routeguide.Pоint", "Ω.🦀", &"a.".repeat(30_000)];
+    let names = odd.iter().flat_map(|name| {
+        let name = (*name).to_owned();
+        [symbol(&name), MessageRequest::FileByFilename(name.clone()), MessageRequest::AllExtensionNumbersOfType(name)]
+    });
+    let numbers = [-1, 0, i32::MIN, i32::MAX].map(|extension_number| {
+        let containing_type = "google.protobuf.MethodOptions".to_owned();
+        MessageRequest::FileContainingExtension(ExtensionRequest { containing_type, extension_number })
+    });
+    let questions: Vec<_> = names.chain(numbers).collect();
+    for version in VERSIONS {
+        let mut reflection = Reflection::open(&channel, version).await.unwrap();
+        for asked in &questions {
+            let asked = ServerReflectionRequest { host: "Ω\0".to_owned(), message_request: Some(asked.clone()) };
+            let answer = reflection.ask_raw(asked.clone()).await.unwrap().unwrap();
+            assert_eq!((answer.valid_host.as_str(), answer.original_request.as_ref()), ("Ω\0", Some(&asked)));
+            let Some(MessageResponse::ErrorResponse(error)) = answer.message_response else { panic!("{asked:?}") };
+            assert_eq!(error.error_code, NOT_FOUND, "{asked:?}");
+        }
+        assert_eq!(reflection.list().await.len(), 4, "the stream goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_question_of_megabytes_ends_its_stream_and_no_other() {
+    let host = start("");
+    let channel = channel(host.address()).await;
+    for version in VERSIONS {
+        let mut other = Reflection::open(&channel, version).await.unwrap();
+        let mut reflection = Reflection::open(&channel, version).await.unwrap();
+        let large = ServerReflectionRequest { host: "x".repeat(4 << 20), message_request: Some(symbol("x")) };
+        assert_eq!(reflection.ask_raw(large).await.unwrap_err().code(), Code::ResourceExhausted);
+        assert_eq!(other.list().await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_questions_at_once_make_the_host_hold_few_of_their_answers() {
+    let large = format!("// {}\nsyntax = \"proto3\"; service Large {{}}", "x".repeat(1 << 20));
+    let services = "services: { Large: { schema: large.proto, handler: { rules: {} } } }\n";
+    let host = Starter::default().file("large.proto", &large).start(services);
+    let question = ServerReflectionRequest { host: String::new(), message_request: Some(symbol("Large")) };
+    let questions = framed(0, &question.encode_to_vec()).repeat(100).into();
+    let call = http::Request::post("http://ostler/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let before = host.peak_bytes();
+    let outcome = exchange(host.address(), call, &[questions], true).await;
+    assert_eq!(outcome.status(), Some(0));
+    let grown = host.peak_bytes() - before;
+    println!("{} bytes of answers: {grown} more in memory at most", outcome.body.len());
+    assert!(outcome.body.len() > 100 << 20 && grown < 50 << 20, "{grown} bytes more in memory");
+}
+
+#[tokio::test]
+async fn a_host_without_services_is_walked_like_any_other() {
+    let host = start("services: {}\n");
+    let channel = channel(host.address()).await;
+    for version in VERSIONS {
+        let services = walk(&channel, version).await;
+        assert!(services.len() == 3 && services.iter().all(|name| name.starts_with("grpc.")), "{services:?}");
     }
 }
 

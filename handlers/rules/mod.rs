@@ -18,6 +18,7 @@ pub(crate) mod doors;
 mod expr;
 mod facts;
 mod named;
+mod packed;
 mod play;
 mod program;
 mod rule;
@@ -29,6 +30,7 @@ mod status;
 mod tables;
 mod text;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tonic::Status;
@@ -49,8 +51,9 @@ impl Plugin for Rules {
 
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let schema = build.schema()?;
-        let program = check(config, Amiss::default(), schema, build).await?;
-        Ok(Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?)
+        let (program, packed) = check(config, Amiss::default(), schema, build).await?;
+        let mount = Mount::dynamic(schema, build.service(), Behaviour(Arc::new(program)))?;
+        Ok(mount.with_packed(packed.iter().map(String::as_str)))
     }
 
     async fn inspect(&self, config: Config, amiss: &[Path], build: &Build) -> Problems {
@@ -59,8 +62,14 @@ impl Plugin for Rules {
     }
 }
 
-/// Checks everything there is to check of some rules, all at once.
-async fn check(config: Config, amiss: Amiss, schema: &Schema, build: &Build) -> Result<Program, Problems> {
+/// Checks everything there is to check of some rules, all at once. Beside what
+/// they come to stand the messages that they put in an `Any`.
+async fn check(
+    config: Config,
+    amiss: Amiss,
+    schema: &Schema,
+    build: &Build,
+) -> Result<(Program, BTreeSet<String>), Problems> {
     let (service, amiss, is_list) = match (config, build.method()) {
         (Config::Service(service), _) => (service, amiss, false),
         (Config::Method(rules), Some(method)) => (Service::of_method(method, rules), amiss.within(method), true),
@@ -77,7 +86,8 @@ async fn check(config: Config, amiss: Amiss, schema: &Schema, build: &Build) -> 
     let descriptor = schema.service(build.service())?;
     let program = Program::compile(&service, &descriptor, tables, &amiss, build, problems);
     // The list stands where the map with its one method would.
-    program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })
+    let program = program.map_err(|found| if is_list { found.map(Problem::outside) } else { found })?;
+    Ok((program, packed::packed(&service)))
 }
 
 /// A service that behaves by its rules.

@@ -3,9 +3,9 @@
 
 use prost::Message as _;
 
-use super::index::{RawSet, decode};
+use super::index::decode;
 use crate::config::Problem;
-use crate::host::schema::Files;
+use crate::host::schema::{Files, RawSet};
 
 /// By the names that they have wherever they are imported.
 pub(super) const FILES: [&str; 2] = ["google/rpc/error_details.proto", "google/rpc/status.proto"];

@@ -6,9 +6,13 @@
 //! generation is installed, a stream that has gone quiet is ended cleanly and
 //! the client's next one sees the new list.
 
+mod answer;
 mod details;
 mod index;
 mod merge;
+mod symbols;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -18,18 +22,14 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status, Streaming};
-use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Question;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answer;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflection;
-use tonic_reflection::pb::v1::{
-    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest,
-    ServerReflectionResponse, ServiceResponse,
-};
+use tonic_reflection::pb::v1::{ErrorResponse, ServerReflectionRequest, ServerReflectionResponse};
 
 use super::Phase;
 use super::generation::{Generation, Hold};
 
-pub(crate) use index::{Index, RawSet};
+pub(crate) use index::Index;
 
 /// How long a stream of an old generation may be quiet before it is ended.
 const STALE_QUIET: Duration = Duration::from_secs(3);
@@ -112,33 +112,7 @@ impl Session {
     fn answer(&mut self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
         let question =
             request.message_request.clone().ok_or_else(|| Status::invalid_argument("the request asks nothing"))?;
-        let generation = self.hold.generation();
-        let index = generation.index();
-        let file = |found: Option<usize>, sent: &mut HashSet<usize>| {
-            let file_descriptor_proto = index.closure(found?, sent).iter().map(|bytes| bytes.to_vec()).collect();
-            Some(Answer::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
-        };
-        let answer = match question {
-            Question::FileByFilename(name) => file(index.by_name(&name), &mut self.sent),
-            Question::FileContainingSymbol(symbol) => file(index.by_symbol(&symbol), &mut self.sent),
-            Question::FileContainingExtension(asked) => {
-                file(index.by_extension(&asked.containing_type, asked.extension_number), &mut self.sent)
-            }
-            Question::AllExtensionNumbersOfType(base_type_name) => {
-                index.extension_numbers(&base_type_name).map(|extension_number| {
-                    Answer::AllExtensionNumbersResponse(ExtensionNumberResponse { base_type_name, extension_number })
-                })
-            }
-            Question::ListServices(_) => {
-                let service = generation
-                    .service_names()
-                    .into_iter()
-                    .map(|name| ServiceResponse { name: name.to_owned() })
-                    .collect();
-                Some(Answer::ListServicesResponse(ListServiceResponse { service }))
-            }
-        };
-        let answer = answer.unwrap_or_else(|| {
+        let answer = answer::answer(self.hold.generation(), question, &mut self.sent).unwrap_or_else(|| {
             Answer::ErrorResponse(ErrorResponse {
                 error_code: Code::NotFound.into(),
                 error_message: "not found".to_owned(),

@@ -11,6 +11,7 @@
 
 mod check;
 mod compile;
+pub(super) mod declared;
 mod load;
 pub(super) mod lower;
 mod pool;
@@ -24,7 +25,6 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
 
-use super::reflection::RawSet;
 use crate::config::{Problem, Problems};
 
 pub(super) use load::{Loaded, key, load};
@@ -45,6 +45,13 @@ impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.files.keys()).finish()
     }
+}
+
+/// A `FileDescriptorSet` whose files stay bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RawSet {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(super) file: Vec<Bytes>,
 }
 
 /// What is needed of a `FileDescriptorProto` to sort files.

@@ -153,3 +153,51 @@ async fn files_that_no_service_imports_do_not_clash() {
     assert_eq!(files(&host, of_symbol("google.rpc.ErrorInfo.cause")).await, [DETAILS]);
     assert!(files(&host, of_symbol("google.rpc.ErrorInfo.why")).await.is_empty());
 }
+
+const TROUBLE: &str =
+    r#"syntax = "proto3"; package play.errors; import "play/why.proto"; message Trouble { Why why = 1; }"#;
+const WHY: &str = r#"syntax = "proto3"; package play.errors; message Why { string text = 1; }"#;
+const UNNAMED: &str = r#"syntax = "proto3"; package play.errors; message Unnamed {}"#;
+/// A message that its service does not import, with one that this imports.
+const NAMES_TROUBLE: &str =
+    "{ '@type': type.googleapis.com/play.errors.Trouble, why: { text: \"='no ' + request.text\" } }";
+
+/// A host whose handler may name what is in files that its service does not import.
+fn troubled(handler: &str) -> Ostler {
+    let service = "syntax = \"proto3\"; package play; import \"google/protobuf/any.proto\";
+        service Play { rpc One(Note) returns (Note); } message Note { string text = 1; google.protobuf.Any any = 2; }";
+    Starter::default()
+        .file("schema/play.proto", service)
+        .file("schema/play/trouble.proto", TROUBLE)
+        .file("schema/play/why.proto", WHY)
+        .file("schema/play/unnamed.proto", UNNAMED)
+        .start(&format!("services:\n  play.Play:\n    schema: schema\n    {handler}\n"))
+}
+
+#[tokio::test]
+async fn messages_of_the_schema_that_rules_name_are_found_though_no_service_imports_them() {
+    let fails = format!("[{{ fail: {{ code: ABORTED, details: [{NAMES_TROUBLE}] }} }}]");
+    for handler in [
+        format!("handler: {{ rules: {{ One: {fails} }} }}"),
+        // For the one method alone.
+        format!("handler: {{ rules: {{}} }}\n    methods: {{ One: {{ rules: {fails} }} }}"),
+    ] {
+        let host = troubled(&handler);
+        assert_eq!(files(&host, of_symbol("play.errors.Trouble")).await, ["play/trouble.proto", "play/why.proto"]);
+        assert!(files(&host, of_symbol("play.errors.Unnamed")).await.is_empty(), "what is not named is not offered");
+        let told = refusal(&host, "play.Play/One", r#"{"text": "bread"}"#);
+        assert!(told.contains(r#"play.errors.Trouble: {"why":{"text":"no bread"}}"#), "{told}");
+        let Some(status) = status(&host, "play.Play/One") else { return };
+        assert_eq!(status["details"][0]["why"]["text"], "no ", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_replies_hold_in_an_any_is_found_as_well() {
+    let host = troubled(&format!("handler: {{ rules: {{ One: [{{ reply: {{ any: {NAMES_TROUBLE} }} }}] }} }}"));
+    assert_eq!(files(&host, of_symbol("play.errors.Trouble")).await, ["play/trouble.proto", "play/why.proto"]);
+    let Some(mut grpcurl) = tool("GRPCURL").map(Command::new) else { return };
+    let output = grpcurl.args(["-plaintext", host.address(), "play.Play/One"]).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(answer["any"]["why"]["text"], "no ", "{answer}");
+}

@@ -93,6 +93,15 @@ fn three_thousand_types_in_one_and_a_thousand_in_each_other() {
     assert!(told.contains("the schema file `a.proto` cannot be decoded"), "{told}");
 }
 
+/// Each of its fields has its name before its own: all of them together would be terabytes.
+#[test]
+fn a_long_name_that_a_hundred_thousand_others_lie_in() {
+    let fields = (1..=100_000).map(|number| field(&format!("f{number}"), number, Type::Int32)).collect();
+    let long = message(&"M".repeat(30 << 20), fields);
+    let told = Schema::decode(&set(vec![file("a.proto", &[], vec![long])])).unwrap_err().to_string();
+    assert!(told.contains("is a name of more than 4096 bytes") && told.len() < 16 << 10, "{told}");
+}
+
 #[test]
 fn ten_megabytes() {
     let set = large(10 << 20);

@@ -3,8 +3,8 @@
 use prost_types::DescriptorProto;
 use prost_types::field_descriptor_proto::{Label, Type};
 
-use super::names::full;
 use super::shapes::Shapes;
+use crate::host::schema::declared::full;
 
 pub(super) fn is_entry(message: &DescriptorProto) -> bool {
     message.options.as_ref().is_some_and(|options| options.map_entry())

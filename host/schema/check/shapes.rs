@@ -2,15 +2,17 @@
 //! what is there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, MethodDescriptorProto};
 
 use super::defaults;
 use super::imports::visible;
 use super::maps::is_entry;
-use super::names::{Kind, Symbols, full};
+use super::names::Symbols;
 use super::{Faults, Lowered, short};
+use crate::host::schema::declared::{self, Kind, full};
 
 /// One more than the largest number a field may have.
 const NUMBERS_END: i32 = 1 << 29;
@@ -22,27 +24,21 @@ pub(super) fn check<'a>(files: &'a Lowered, symbols: &'a Symbols<'a>, faults: &m
         let is_open = parts.syntax() == "proto3";
         let mut shapes = Shapes { file, is_open, symbols, visible, extensions: &mut extensions, faults };
         let package = parts.package();
-        for message in &parts.message_type {
-            if is_entry(message) {
-                shapes.fault(&full(package, message.name()), "is a map's entry, and in no message");
-            }
-            shapes.message(package, message);
-        }
-        for enumeration in &parts.enum_type {
-            shapes.enumeration(package, enumeration);
-        }
-        for extension in &parts.extension {
-            shapes.extension(package, extension);
-        }
-        for service in &parts.service {
-            let name = full(package, service.name());
-            for method in &service.method {
-                let name = full(&name, method.name());
-                for (what, given) in [("takes", method.input_type()), ("returns", method.output_type())] {
-                    shapes.refers(&name, what, given, |kind| matches!(kind, Kind::Message(_)), "message");
+        let Ok(()) = declared::walk(parts, &mut |scope, name, kind| {
+            match kind {
+                Kind::Message(message) => {
+                    if scope == package && is_entry(message) {
+                        shapes.fault(&full(scope, name), "is a map's entry, and in no message");
+                    }
+                    shapes.message(scope, message);
                 }
+                Kind::Enum(enumeration) => shapes.enumeration(scope, enumeration),
+                Kind::Extension(extension) => shapes.extension(scope, extension),
+                Kind::Method(method) => shapes.method(scope, method),
+                Kind::Package | Kind::Other => {}
             }
-        }
+            Ok::<(), Infallible>(())
+        });
     }
 }
 
@@ -113,15 +109,6 @@ impl<'a> Shapes<'a, '_> {
                 self.fault(&name, &format!("has no extensions from {} to {}", range.start(), range.end()));
             }
         }
-        for enumeration in &message.enum_type {
-            self.enumeration(&name, enumeration);
-        }
-        for extension in &message.extension {
-            self.extension(&name, extension);
-        }
-        for nested in &message.nested_type {
-            self.message(&name, nested);
-        }
     }
 
     fn enumeration(&mut self, scope: &str, enumeration: &EnumDescriptorProto) {
@@ -171,6 +158,13 @@ impl<'a> Shapes<'a, '_> {
         if let Some(other) = known {
             let what = format!("extends `{}` by the number {number}, as `{}` does", short(&extendee), short(&other));
             self.fault(&symbol, &what);
+        }
+    }
+
+    fn method(&mut self, scope: &str, method: &MethodDescriptorProto) {
+        let symbol = full(scope, method.name());
+        for (what, given) in [("takes", method.input_type()), ("returns", method.output_type())] {
+            self.refers(&symbol, what, given, |kind| matches!(kind, Kind::Message(_)), "message");
         }
     }
 
