@@ -27,6 +27,7 @@ use prost_reflect::{DescriptorPool, ServiceDescriptor};
 
 use crate::config::{Problem, Problems};
 
+pub(super) use check::json_name;
 pub(super) use load::{Loaded, key, load};
 use pool::Pool;
 pub(super) use pool::pool;

@@ -16,7 +16,7 @@ use crate::support::callers::{Caller, grpcui};
 use crate::support::client::channel;
 use crate::support::tools::{script, tool};
 use crate::support::walk::{Reflection, VERSIONS, walk};
-use crate::support::{Ostler, Starter, project, stdout};
+use crate::support::{Ostler, Starter, ostler, project, stdout};
 use crate::third_party::hello_host;
 
 /// A set whose files stay bytes.
@@ -108,6 +108,26 @@ async fn a_child_s_socket_can_be_asked_as_well() {
     assert_eq!(schema.service("rich.v1.Rich").unwrap().methods().len(), 4);
     let told = Schema::reflected(&socket.parse().unwrap(), "rich.v1.Ritch", limit).await.unwrap_err().words();
     assert!(told.contains("it has no such service; did you mean `rich.v1.Rich`?"), "{told}");
+}
+
+#[test]
+fn our_client_describes_all_that_a_proto_says() {
+    let host = serve(&folder());
+    let described = |symbol: &str| stdout(&ostler(&["describe", symbol, "--address", host.address()]));
+    let everything = described("rich.v1.Everything");
+    for words in [
+        "// A message of\n// every kind of field.\nmessage Everything {",
+        "fixed64 big = 17 [json_name = \"veryBig\"];",
+        "reserved 100, 200 to 300;",
+        "reserved \"gone\";",
+        "reserved 5 to 9;",
+    ] {
+        assert!(everything.contains(words), "{words}: {everything}");
+    }
+    let parcel = described("rich.common.Parcel");
+    for words in ["weight = 2 [default = HEAVY];", "packed = 5 [packed = true];", "extensions 1000 to max;"] {
+        assert!(parcel.contains(words), "{words}: {parcel}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod describe;
 mod input;
 mod json;
 mod output;
+mod proto;
 mod schema;
 mod target;
 

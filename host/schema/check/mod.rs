@@ -22,6 +22,8 @@ use prost_types::FileDescriptorProto;
 use super::cut;
 use crate::config::{Problem, Problems};
 
+pub(in crate::host) use shapes::json_name;
+
 /// The files of one schema, lowered.
 pub(super) type Lowered = BTreeMap<String, FileDescriptorProto>;
 

@@ -268,8 +268,8 @@ fn within(number: i32, mut ranges: impl Iterator<Item = (i32, i32)>) -> bool {
     ranges.any(|(start, end)| (start..end).contains(&number))
 }
 
-/// As protoc makes them.
-fn json_name(name: &str) -> String {
+/// What JSON calls a field that does not say: as protoc makes it.
+pub(in crate::host) fn json_name(name: &str) -> String {
     let mut json = String::with_capacity(name.len());
     let mut raise = false;
     for c in name.chars() {
