@@ -1,14 +1,12 @@
 //! A call's way: let in, sent to one of the servers, and to another where that
 //! is safe.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, sleep};
-use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::member::Member;
@@ -16,11 +14,8 @@ use super::record::{self, Tap};
 use super::retry::{Budget, Verdict, verdict};
 use super::settings::Config;
 use crate::config::units::Period;
-use crate::host::forward::{Call, Cause, Refused};
-use crate::host::{Request, Response};
-
-/// What a client that is turned away for load is asked to wait.
-const PUSHBACK_MS: &str = "100";
+use crate::host::forward::{Call, Cause, Refused, Turns};
+use crate::host::{Request, Response, overloaded};
 
 /// How many servers a service may have.
 pub(super) const MOST_SERVERS: usize = 64;
@@ -39,6 +34,7 @@ struct Method {
 pub(super) struct Service {
     name: String,
     members: Vec<Arc<Member>>,
+    turns: Turns,
     methods: FxHashMap<String, Method>,
     timeout: Option<Period>,
     attempts: u32,
@@ -82,6 +78,7 @@ impl Service {
         Service {
             name: name.to_owned(),
             members,
+            turns: Turns::default(),
             methods: methods.methods().map(|method| (method.name().to_owned(), Method::of(&method))).collect(),
             timeout: config.timeout,
             attempts: config.retry.attempts.get(),
@@ -98,7 +95,7 @@ impl Service {
         let place = Arc::new(Place(self));
         let service = &place.0;
         if is_one_too_many {
-            return overloaded(&service.name).into_http();
+            return overloaded(&format!("as many calls of {} are in flight as may be", service.name)).into_http();
         }
         let (request, tap) = service.tap(request);
         let call = Call::new(request).keeping(place.clone());
@@ -196,7 +193,7 @@ impl Service {
     /// yet; another only where it may be asked `again`.
     fn choose(&self, tried: &Tried, again: bool) -> Option<(usize, &Member)> {
         let count = self.members.len();
-        let turn = turn();
+        let turn = self.turns.take();
         let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
         let takes = |at: &usize| self.members[*at].takes_call();
         let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
@@ -245,16 +242,4 @@ impl Method {
             idempotent: !client && level != IdempotencyLevel::IdempotencyUnknown,
         }
     }
-}
-
-/// Each thread takes its own turns: a number that all share is dear to touch.
-fn turn() -> usize {
-    thread_local!(static TURN: Cell<usize> = const { Cell::new(0) });
-    TURN.with(|turn| turn.replace(turn.get().wrapping_add(1)))
-}
-
-fn overloaded(name: &str) -> Status {
-    let mut status = Status::resource_exhausted(format!("as many calls of {name} are in flight as may be"));
-    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
-    status
 }
