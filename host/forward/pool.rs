@@ -58,6 +58,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Part {
+    /// The first connection with room. What is gone before it is put out; what
+    /// comes after it is not asked, as each has a lock of its own to take.
+    fn free(&mut self) -> Option<&Connection> {
+        let mut at = 0;
+        while let Some(connection) = self.connections.get_mut(at) {
+            if connection.is_gone() {
+                self.connections.remove(at);
+            } else if connection.room() > 0 {
+                return self.connections.get(at);
+            } else {
+                at += 1;
+            }
+        }
+        None
+    }
+}
+
 impl Pool {
     pub(super) fn new(resting: Resting) -> Pool {
         Pool { parts: PerThread::default(), rest: Mutex::default(), resting }
@@ -72,8 +90,7 @@ impl Pool {
     /// `crowded` has waited for room, and takes a place wherever there is one.
     pub(super) fn find(&self, part: usize, crowded: bool) -> Found {
         let mut part = lock(&self.parts[part]);
-        part.connections.retain_mut(|connection| !connection.is_gone());
-        if let Some(connection) = part.connections.iter().find(|connection| connection.room() > 0) {
+        if let Some(connection) = part.free() {
             let (sender, place) = connection.place();
             return Found::Place(sender, place);
         }
@@ -99,6 +116,7 @@ impl Pool {
     /// A connection more for a part.
     pub(super) fn add(&self, part: usize, connection: Connection) {
         let mut part = lock(&self.parts[part]);
+        part.connections.retain_mut(|connection| !connection.is_gone());
         part.connections.push(connection);
         part.attempt = None;
     }
