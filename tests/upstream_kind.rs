@@ -2,6 +2,7 @@
 //! that does exactly as told, or one that misbehaves.
 
 mod behind;
+mod blamed;
 mod encrypted;
 mod health;
 mod makes;

@@ -160,27 +160,23 @@ impl Service {
                     }
                 }
                 Err(Refused { status, cause: Cause::Request }) => return Err(status),
-                Err(Refused { status, cause: Cause::Unsent }) => {
-                    member.failed(&self.name);
-                    if !call.is_whole() {
-                        return Err(status);
-                    }
-                    unsent = Some(status);
-                }
-                Err(Refused { status, cause }) => {
-                    sent += 1;
-                    if cause == Cause::Overdue || status.code() == Code::Unavailable {
+                Err(refused) => {
+                    if has_failed(&refused) {
                         member.failed(&self.name);
                     }
+                    let Refused { status, cause } = refused;
+                    if cause == Cause::Unsent {
+                        unsent = Some(status);
+                        continue;
+                    }
+                    sent += 1;
                     let safe = method.idempotent && status.code() == Code::Unavailable;
                     if !(safe || cause == Cause::Unprocessed) || !self.may_go_on(&call, sent) {
                         return Err(status);
                     }
                 }
             }
-            if sent > 0 {
-                call.mark(sent);
-            }
+            call.mark(sent);
         }
     }
 
@@ -207,6 +203,16 @@ impl Service {
             1 => format!("the server of {} is down", self.name),
             count => format!("all {count} servers of {} are down", self.name),
         })
+    }
+}
+
+/// Whether a call without an answer is held against its server. One that turns
+/// it away unseen, as who stops in order does, has not failed it.
+fn has_failed(refused: &Refused) -> bool {
+    match refused.cause {
+        Cause::Unsent | Cause::Overdue => true,
+        Cause::Broken => refused.status.code() == Code::Unavailable,
+        Cause::Unprocessed | Cause::Request => false,
     }
 }
 
