@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status};
 
 use super::member::Member;
@@ -119,13 +119,33 @@ impl Service {
         (request, Some(tap))
     }
 
-    async fn send(&self, mut call: Call) -> Result<Response, Status> {
+    /// Has it answered within the time that it may take, whatever it waits for.
+    async fn send(&self, call: Call) -> Result<Response, Status> {
         let method = self.methods.get(call.method()).copied().unwrap_or_default();
-        if method.unary
-            && let Some(timeout) = self.timeout
-        {
-            call = call.by(Instant::now() + timeout.0);
-        }
+        let Some(timeout) = self.timeout.filter(|_| method.unary) else {
+            return self.try_servers(call, method, &mut None).await;
+        };
+        let limit = Instant::now() + timeout.0;
+        // Who had it when its time was up.
+        let mut asked = None;
+        let answered = timeout_at(limit, self.try_servers(call.by(limit), method, &mut asked)).await;
+        answered.unwrap_or_else(|_| {
+            if let Some(member) = asked {
+                member.failed(&self.name);
+            }
+            let name = &self.name;
+            Err(Status::deadline_exceeded(format!("a call of {name} may take {timeout}, and this one took longer")))
+        })
+    }
+
+    /// Sends it to one server after the other while that is safe; `asked` is the
+    /// one that is to answer.
+    async fn try_servers<'a>(
+        &'a self,
+        mut call: Call,
+        method: Method,
+        asked: &mut Option<&'a Member>,
+    ) -> Result<Response, Status> {
         if !method.client_streams {
             call.gather().await?;
         }
@@ -140,7 +160,10 @@ impl Service {
             };
             tried.add(at);
             unsent = None;
-            match member.target.send(&mut call).await {
+            *asked = Some(member);
+            let answer = member.target.send(&mut call).await;
+            *asked = None;
+            match answer {
                 Ok(answer) => {
                     let told = verdict(answer.headers());
                     if told == Verdict::Answered {

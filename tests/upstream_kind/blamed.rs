@@ -1,12 +1,14 @@
-//! What is held against a server, and what is not.
+//! What a call may take, and what of its failures is held against a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::behind::{Call, asked, behind};
-use super::{front, wait_for_health};
+use super::behind::{Call, asked, behind, head};
+use super::strange::blackhole;
+use super::{SERVICE, front, starter, wait_for_health, yaml};
 use crate::support::client::{Client, point};
 use crate::support::wire::{exchange, framed};
 
@@ -88,4 +90,43 @@ async fn calls_that_a_server_has_not_looked_at_are_not_held_against_it() {
         assert!(status.message().contains("broke the call off"), "{status:?}");
     }
     client.get_feature(point(0, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_timeout_bounds_the_way_to_a_server_and_is_held_against_it() {
+    let (address, _accepting) = blackhole().await;
+    let front = front(&[&address], "timeout: 200ms\nconnect: 1h\nbreaker: { failures: 1, open: 1h }");
+    let mut client = Client::connect(front.address()).await;
+    assert_eq!(client.get_feature(point(0, 0)).await.unwrap_err().code(), Code::DeadlineExceeded);
+    let status = client.get_feature(point(0, 0)).await.unwrap_err();
+    assert_eq!(status.message(), format!("the server of {SERVICE} is down"));
+}
+
+#[tokio::test]
+async fn a_timeout_bounds_the_pause_that_a_server_asks_for() {
+    let server = behind(|mut call: Call| async move {
+        let head = head(&[("grpc-status", "14"), ("grpc-retry-pushback-ms", "10000")]);
+        drop(call.respond.send_response(head, true));
+    })
+    .await;
+    let front = front(&[&server.address], "timeout: 200ms");
+    let mut client = Client::connect(front.address()).await;
+    let status = client.get_feature(point(0, 0)).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(status.message(), format!("a call of {SERVICE} may take 200ms, and this one took longer"));
+}
+
+#[tokio::test]
+async fn a_timeout_bounds_what_its_client_takes_and_is_not_held_against_the_server() {
+    let server = behind(|mut call: Call| async move {
+        call.read().await;
+        call.answer();
+    })
+    .await;
+    let settings = yaml(&[&server.address], "timeout: 200ms\nbreaker: { failures: 1, open: 1h }");
+    let front = starter().start(&format!("limits: {{ unary: 1h, unary_message: 1h }}\n{settings}"));
+    let outcome = exchange(front.address(), asked("GetFeature"), &[], false).await;
+    assert_eq!(outcome.status(), Some(4), "{outcome:?}");
+    let outcome = exchange(front.address(), asked("GetFeature"), &[framed(0, b"")], true).await;
+    assert_eq!(outcome.status(), Some(0), "{outcome:?}");
 }
