@@ -10,8 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use super::units::{Period, Size};
 
-/// Less time than this is none.
-const SHORTEST: Duration = Duration::from_millis(10);
 /// Less room than this is none: a call's own headers take half of it.
 const SMALLEST_BYTES: u64 = 1 << 10;
 
@@ -81,14 +79,14 @@ impl Limits {
             ("message", self.message),
             ("answer", self.answer),
         ];
-        let times = times.into_iter().filter(|(_, time)| time.0 < SHORTEST);
+        let times = times.into_iter().filter(|(_, time)| *time < Period::SHORTEST);
         let sizes = sizes.into_iter().filter(|(_, size)| size.0 < SMALLEST_BYTES);
         let told = |setting: &str, found: String, least: String| {
             let problem = Problem::new(format!("{found} for `{setting}` would shut everybody out"));
             problem.label("too little").help(format!("write {least} or more")).within(setting).within("limits")
         };
         times
-            .map(|(setting, time)| told(setting, time.to_string(), Period(SHORTEST).to_string()))
+            .map(|(setting, time)| told(setting, time.to_string(), Period::SHORTEST.to_string()))
             .chain(sizes.map(|(setting, size)| told(setting, size.to_string(), Size(SMALLEST_BYTES).to_string())))
             .collect()
     }

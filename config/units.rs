@@ -28,6 +28,11 @@ pub struct Rate {
     pub per: std::time::Duration,
 }
 
+impl Period {
+    /// Less time than this is none to do anything in.
+    pub const SHORTEST: Period = Period(std::time::Duration::from_millis(10));
+}
+
 const PERIODS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 const SIZES: [(&str, u64); 7] = [
     ("GiB", 1 << 30),

@@ -46,6 +46,7 @@ pub use peer::Peer;
 pub use plugin::{BoxError, Build, Plugin};
 pub use registry::{Plan, Registry};
 pub use schema::Schema;
+pub use status::overloaded;
 pub use tonic_health::ServingStatus;
 
 use crate::config::{Document, Failure, Problems};

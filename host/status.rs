@@ -1,8 +1,20 @@
 //! A call's end in words, as people and other implementations spell them.
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::schema::clean;
+
+/// What a client that is turned away for load is asked to wait.
+const PUSHBACK_MS: &str = "100";
+
+/// RESOURCE_EXHAUSTED for a call that is turned away for load: clients that
+/// try again by themselves wait 100 ms first.
+pub fn overloaded(words: &str) -> Status {
+    let mut status = Status::resource_exhausted(words);
+    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
+    status
+}
 
 /// `NOT_FOUND: no such place`.
 pub(super) fn told(status: &Status) -> String {

@@ -1,7 +1,8 @@
 //! The kind `upstream`: an ostler in front, and behind it another, a server
 //! that does exactly as told, or one that misbehaves.
 
-mod behind;
+pub mod behind;
+mod blamed;
 mod encrypted;
 mod health;
 mod makes;

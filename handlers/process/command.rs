@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -39,11 +40,13 @@ pub(super) struct Command {
 }
 
 /// One run, looked back on.
-struct Run {
+struct Run<'a> {
     how: How,
     /// How long it was ready for; `None` if it never was.
     ready: Option<Duration>,
     last: Last,
+    /// Ready when a build has wanted it up since its end, if only while the rest of it was going.
+    nudged: Notified<'a>,
 }
 
 enum How {
@@ -98,15 +101,15 @@ impl Command {
             }
             tokio::select! {
                 () = sleep(wait), if again => {}
-                () = self.nudge.notified() => {}
+                () = run.nudged => {}
                 () = self.stop.cancelled() => return,
             }
         }
     }
 
     /// From its start to its end.
-    async fn once(&self) -> Run {
-        let mut run = Run { how: How::Stopped, ready: None, last: Last::default() };
+    async fn once(&self) -> Run<'_> {
+        let mut run = Run { how: How::Stopped, ready: None, last: Last::default(), nudged: self.nudge.notified() };
         let started = async {
             let folder = folder::private().map_err(|error| format!("no folder for its socket: {error}"))?;
             self.start(&folder).map(|guarded| (folder::socket(&folder), guarded))
@@ -128,6 +131,7 @@ impl Command {
             }
             Err(why) => How::NotStarted(why),
         };
+        run.nudged = self.nudge.notified();
         if run.ready.is_some() {
             self.tell.down(&format!("its process {}", run.how.words(self.config.start_within)));
         }

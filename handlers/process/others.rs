@@ -19,7 +19,7 @@ use crate::host::forward::{Health, Target, health};
 
 /// How often a folder is looked through.
 const LOOK: Duration = Duration::from_millis(250);
-/// More sockets than this, and the rest are not looked at.
+/// Sockets of a folder that are looked at together; where there are more, they take turns.
 const MOST_SOCKETS: usize = 64;
 
 /// Follows one socket until told to stop.
@@ -53,6 +53,13 @@ struct Followed {
     task: AbortHandle,
 }
 
+impl Followed {
+    /// Whether it is of use, or may turn out to be.
+    fn may_be_of_use(&self) -> bool {
+        !matches!(&*self.good_for.borrow(), Use::Nothing)
+    }
+}
+
 impl Drop for Followed {
     fn drop(&mut self) {
         self.task.abort();
@@ -62,6 +69,7 @@ impl Drop for Followed {
 /// Follows what is in a folder until told to stop.
 pub(super) async fn folder(path: PathBuf, service: String, tell: Tell, stop: CancellationToken) {
     let mut followed: BTreeMap<PathBuf, Followed> = BTreeMap::new();
+    let mut last = PathBuf::new();
     let poke = Arc::new(Notify::new());
     let began = Instant::now();
     let told = |followed: &_| told(followed, &tell, began.elapsed() < FIRST_LOOK);
@@ -71,8 +79,10 @@ pub(super) async fn folder(path: PathBuf, service: String, tell: Tell, stop: Can
             move || sockets(&path)
         });
         let there = there.await.unwrap_or_default();
-        followed.retain(|socket, _| there.contains(socket));
-        for socket in there.into_iter().take(MOST_SOCKETS) {
+        let stays = |socket: &PathBuf| followed.get(socket).is_some_and(Followed::may_be_of_use);
+        let chosen = chosen(there, stays, &mut last);
+        followed.retain(|socket, _| chosen.contains(socket));
+        for socket in chosen {
             followed.entry(socket.clone()).or_insert_with(|| {
                 let (good_for, seen) = watch::channel(Use::Unknown);
                 let task = tokio::spawn(judge(socket, service.clone(), good_for, poke.clone()));
@@ -90,6 +100,24 @@ pub(super) async fn folder(path: PathBuf, service: String, tell: Tell, stop: Can
             }
         }
     }
+}
+
+/// Those to look at now: what is of use stays, and the rest have the places that
+/// are left in turn, from after the last who had one. Processes that were killed
+/// leave their sockets behind, and are not to take the place of those that live.
+fn chosen(there: Vec<PathBuf>, stays: impl Fn(&PathBuf) -> bool, last: &mut PathBuf) -> Vec<PathBuf> {
+    if there.len() <= MOST_SOCKETS {
+        return there;
+    }
+    let (mut chosen, mut others): (Vec<_>, Vec<_>) = there.into_iter().partition(stays);
+    let next = others.partition_point(|socket| *socket <= *last);
+    others.rotate_left(next);
+    others.truncate(MOST_SOCKETS.saturating_sub(chosen.len()));
+    if let Some(now_last) = others.last() {
+        last.clone_from(now_last);
+    }
+    chosen.append(&mut others);
+    chosen
 }
 
 /// Calls go to all that serve; if none does, to those that say they do not. As
@@ -144,4 +172,26 @@ fn sockets(folder: &Path) -> Vec<PathBuf> {
     let mut sockets: Vec<_> = entries.map(|entry| entry.path()).filter(socket).collect();
     sockets.sort();
     sockets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn of_too_many_sockets_those_of_use_stay_and_each_of_the_rest_has_its_turn() {
+        let there: Vec<_> = (0..300).map(|number| PathBuf::from(format!("{number:03}"))).collect();
+        let of_use: Vec<_> = there.iter().filter(|socket| socket.ends_with("299") || socket.ends_with("007")).collect();
+        let (mut last, mut seen) = (PathBuf::new(), BTreeSet::new());
+        // With 62 places for 298.
+        for _ in 0..5 {
+            let chosen = chosen(there.clone(), |socket| of_use.contains(&socket), &mut last);
+            assert_eq!(chosen.len(), MOST_SOCKETS);
+            assert!(of_use.iter().all(|socket| chosen.contains(socket)));
+            seen.extend(chosen);
+        }
+        assert_eq!(seen.len(), there.len());
+    }
 }

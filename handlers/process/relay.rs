@@ -33,13 +33,13 @@ impl Relay {
 }
 
 /// Sends a call to the first who takes it; one that somebody may have done
-/// something about goes to nobody else.
+/// something about goes to nobody else, nor does one of which some is gone.
 async fn send(peers: Peers, mut call: Call) -> Result<Response, Status> {
     let mut last = Status::unavailable("nobody answers");
     for peer in peers {
         match peer.send(&mut call).await {
             Ok(answer) => return Ok(answer),
-            Err(Refused { status, cause: Cause::Unsent | Cause::Unprocessed }) => last = status,
+            Err(Refused { status, cause: Cause::Unsent | Cause::Unprocessed }) if call.is_whole() => last = status,
             Err(Refused { status, .. }) => return Err(status),
         }
     }

@@ -1,13 +1,12 @@
 //! What is known of a service's processes, as calls, health and builds read it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
 use crate::config::Problem;
-use crate::host::forward::Target;
+use crate::host::forward::{Target, Turns};
 
 /// Where calls go now.
 #[derive(Clone, Debug)]
@@ -34,13 +33,13 @@ pub(super) struct Tell {
 pub(super) struct Known {
     state: watch::Receiver<State>,
     pub(super) health: watch::Receiver<ServingStatus>,
-    turn: Arc<AtomicUsize>,
+    turns: Arc<Turns>,
 }
 
 pub(super) fn channel() -> (Tell, Known) {
     let (state, known) = watch::channel(State::Starting);
     let (tell, health) = watch::channel(ServingStatus::NotServing);
-    (Tell { state, health: tell }, Known { state: known, health, turn: Arc::default() })
+    (Tell { state, health: tell }, Known { state: known, health, turns: Arc::default() })
 }
 
 impl Tell {
@@ -80,9 +79,7 @@ impl Known {
     /// reached; or why there is nobody.
     pub(super) fn next(&self) -> Result<Peers, String> {
         match &*self.state.borrow() {
-            State::Up(peers) => {
-                Ok(Peers { all: peers.clone(), turn: self.turn.fetch_add(1, Ordering::Relaxed), left: peers.len() })
-            }
+            State::Up(peers) => Ok(Peers { all: peers.clone(), turn: self.turns.take(), left: peers.len() }),
             State::Starting => Err("it is starting".to_owned()),
             State::Down(why) => Err(why.clone()),
             State::Failed(problem) => Err(problem.words()),

@@ -51,10 +51,13 @@ impl Breaker {
         self.until.load(Ordering::Relaxed) != 0 && self.until.swap(0, Ordering::Relaxed) != 0
     }
 
-    /// The server has failed; returns whether that opened the breaker.
+    /// The server has failed; returns whether that opened the breaker. Once it
+    /// is open this moves nothing: a call sent before that says nothing new,
+    /// and for the one that tries it again `lets_through` has.
     pub(super) fn failed(&self) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        failures >= self.most && self.until.swap(self.later(now()), Ordering::Relaxed) == 0
+        let opens = || self.until.compare_exchange(0, self.later(now()), Ordering::Relaxed, Ordering::Relaxed);
+        failures >= self.most && opens().is_ok()
     }
 
     fn later(&self, now: u64) -> u64 {
@@ -84,6 +87,17 @@ mod tests {
         assert!(breaker.failed(), "the third in a row");
         assert!(!breaker.lets_through() && breaker.open_until().is_some());
         assert!(!breaker.failed(), "it is open already");
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_opened_do_not_keep_it_open() {
+        let breaker = Breaker::new(1, Duration::from_secs(3600));
+        assert!(breaker.failed());
+        breaker.until.store(1, Ordering::Relaxed);
+        assert!(!breaker.failed(), "it is open already");
+        assert!(breaker.lets_through(), "the time is over all the same");
+        assert!(!breaker.failed() && !breaker.lets_through(), "the call that tried it has failed");
+        assert!(breaker.open_until().is_some());
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Plugin for Upstream {
     async fn build(&self, config: Config, build: &Build) -> Result<Mount, BoxError> {
         let schema = build.schema()?;
         let methods = schema.service(build.service())?;
+        config.times()?;
         let members = member::members(&config, build).await?;
         let recorder = config.record.as_ref().map(|record| record::recorder(record, build));
         let recorder = recorder.transpose().map_err(|problem| problem.within("record"))?;

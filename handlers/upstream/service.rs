@@ -1,14 +1,12 @@
 //! A call's way: let in, sent to one of the servers, and to another where that
 //! is safe.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
-use tokio::time::{Instant, sleep};
-use tonic::metadata::MetadataValue;
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status};
 
 use super::member::Member;
@@ -16,11 +14,8 @@ use super::record::{self, Tap};
 use super::retry::{Budget, Verdict, verdict};
 use super::settings::Config;
 use crate::config::units::Period;
-use crate::host::forward::{Call, Cause, Refused};
-use crate::host::{Request, Response};
-
-/// What a client that is turned away for load is asked to wait.
-const PUSHBACK_MS: &str = "100";
+use crate::host::forward::{Call, Cause, Refused, Turns};
+use crate::host::{Request, Response, overloaded};
 
 /// How many servers a service may have.
 pub(super) const MOST_SERVERS: usize = 64;
@@ -39,6 +34,7 @@ struct Method {
 pub(super) struct Service {
     name: String,
     members: Vec<Arc<Member>>,
+    turns: Turns,
     methods: FxHashMap<String, Method>,
     timeout: Option<Period>,
     attempts: u32,
@@ -82,6 +78,7 @@ impl Service {
         Service {
             name: name.to_owned(),
             members,
+            turns: Turns::default(),
             methods: methods.methods().map(|method| (method.name().to_owned(), Method::of(&method))).collect(),
             timeout: config.timeout,
             attempts: config.retry.attempts.get(),
@@ -98,7 +95,7 @@ impl Service {
         let place = Arc::new(Place(self));
         let service = &place.0;
         if is_one_too_many {
-            return overloaded(&service.name).into_http();
+            return overloaded(&format!("as many calls of {} are in flight as may be", service.name)).into_http();
         }
         let (request, tap) = service.tap(request);
         let call = Call::new(request).keeping(place.clone());
@@ -122,13 +119,33 @@ impl Service {
         (request, Some(tap))
     }
 
-    async fn send(&self, mut call: Call) -> Result<Response, Status> {
+    /// Has it answered within the time that it may take, whatever it waits for.
+    async fn send(&self, call: Call) -> Result<Response, Status> {
         let method = self.methods.get(call.method()).copied().unwrap_or_default();
-        if method.unary
-            && let Some(timeout) = self.timeout
-        {
-            call = call.by(Instant::now() + timeout.0);
-        }
+        let Some(timeout) = self.timeout.filter(|_| method.unary) else {
+            return self.try_servers(call, method, &mut None).await;
+        };
+        let limit = Instant::now() + timeout.0;
+        // Who had it when its time was up.
+        let mut asked = None;
+        let answered = timeout_at(limit, self.try_servers(call.by(limit), method, &mut asked)).await;
+        answered.unwrap_or_else(|_| {
+            if let Some(member) = asked {
+                member.failed(&self.name);
+            }
+            let name = &self.name;
+            Err(Status::deadline_exceeded(format!("a call of {name} may take {timeout}, and this one took longer")))
+        })
+    }
+
+    /// Sends it to one server after the other while that is safe; `asked` is the
+    /// one that is to answer.
+    async fn try_servers<'a>(
+        &'a self,
+        mut call: Call,
+        method: Method,
+        asked: &mut Option<&'a Member>,
+    ) -> Result<Response, Status> {
         if !method.client_streams {
             call.gather().await?;
         }
@@ -143,7 +160,10 @@ impl Service {
             };
             tried.add(at);
             unsent = None;
-            match member.target.send(&mut call).await {
+            *asked = Some(member);
+            let answer = member.target.send(&mut call).await;
+            *asked = None;
+            match answer {
                 Ok(answer) => {
                     let told = verdict(answer.headers());
                     if told == Verdict::Answered {
@@ -163,27 +183,23 @@ impl Service {
                     }
                 }
                 Err(Refused { status, cause: Cause::Request }) => return Err(status),
-                Err(Refused { status, cause: Cause::Unsent }) => {
-                    member.failed(&self.name);
-                    if !call.is_whole() {
-                        return Err(status);
-                    }
-                    unsent = Some(status);
-                }
-                Err(Refused { status, cause }) => {
-                    sent += 1;
-                    if cause == Cause::Overdue || status.code() == Code::Unavailable {
+                Err(refused) => {
+                    if has_failed(&refused) {
                         member.failed(&self.name);
                     }
+                    let Refused { status, cause } = refused;
+                    if cause == Cause::Unsent {
+                        unsent = Some(status);
+                        continue;
+                    }
+                    sent += 1;
                     let safe = method.idempotent && status.code() == Code::Unavailable;
                     if !(safe || cause == Cause::Unprocessed) || !self.may_go_on(&call, sent) {
                         return Err(status);
                     }
                 }
             }
-            if sent > 0 {
-                call.mark(sent);
-            }
+            call.mark(sent);
         }
     }
 
@@ -196,7 +212,7 @@ impl Service {
     /// yet; another only where it may be asked `again`.
     fn choose(&self, tried: &Tried, again: bool) -> Option<(usize, &Member)> {
         let count = self.members.len();
-        let turn = turn();
+        let turn = self.turns.take();
         let in_turn = |at: usize| (turn.wrapping_add(at)) % count;
         let takes = |at: &usize| self.members[*at].takes_call();
         let fresh = (0..count).map(in_turn).filter(|at| !tried.has(*at)).find(takes);
@@ -210,6 +226,16 @@ impl Service {
             1 => format!("the server of {} is down", self.name),
             count => format!("all {count} servers of {} are down", self.name),
         })
+    }
+}
+
+/// Whether a call without an answer is held against its server. One that turns
+/// it away unseen, as who stops in order does, has not failed it.
+fn has_failed(refused: &Refused) -> bool {
+    match refused.cause {
+        Cause::Unsent | Cause::Overdue => true,
+        Cause::Broken => refused.status.code() == Code::Unavailable,
+        Cause::Unprocessed | Cause::Request => false,
     }
 }
 
@@ -245,16 +271,4 @@ impl Method {
             idempotent: !client && level != IdempotencyLevel::IdempotencyUnknown,
         }
     }
-}
-
-/// Each thread takes its own turns: a number that all share is dear to touch.
-fn turn() -> usize {
-    thread_local!(static TURN: Cell<usize> = const { Cell::new(0) });
-    TURN.with(|turn| turn.replace(turn.get().wrapping_add(1)))
-}
-
-fn overloaded(name: &str) -> Status {
-    let mut status = Status::resource_exhausted(format!("as many calls of {name} are in flight as may be"));
-    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
-    status
 }

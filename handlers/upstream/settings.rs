@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::config::units::Period;
+use crate::config::{Problem, Problems};
 use crate::host::forward::Address;
 
 /// A service that another gRPC server answers: calls are sent on as they come.
@@ -95,6 +96,21 @@ pub(super) struct Record {
     /// Rules in it; one more, and the oldest goes. There is one for each request, with its last answer.
     #[serde(default = "a_thousand_rules")]
     pub(super) calls: NonZeroU32,
+}
+
+impl Config {
+    /// Times that are none: no call could be answered, or servers would be asked without end.
+    pub(super) fn times(&self) -> Result<(), Problems> {
+        let times = [("timeout", self.timeout), ("connect", Some(self.connect)), ("keepalive", Some(self.keepalive))];
+        let mut problems = Problems::default();
+        for (setting, time) in times {
+            if let Some(time) = time.filter(|time| *time < Period::SHORTEST) {
+                let problem = Problem::new(format!("{time} for `{setting}` is no time at all")).label("too little");
+                problems.push(problem.help(format!("write {} or more", Period::SHORTEST)).within(setting));
+            }
+        }
+        problems.or(())
+    }
 }
 
 impl Default for Retry {

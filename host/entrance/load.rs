@@ -5,12 +5,9 @@ use std::sync::LazyLock;
 use http::HeaderMap;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::metadata::MetadataValue;
 
 use crate::host::mount::Response;
-
-/// What a client that is turned away is asked to wait.
-const PUSHBACK_MS: &str = "100";
+use crate::host::status::overloaded;
 
 /// Where there is no place for a call more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +40,4 @@ fn head(words: &str) -> HeaderMap {
 /// What a caller learns where there is no room for what its call needs.
 pub(super) fn no_room() -> Status {
     overloaded("the host holds as many bytes as it may")
-}
-
-fn overloaded(words: &str) -> Status {
-    let mut status = Status::resource_exhausted(words);
-    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(PUSHBACK_MS));
-    status
 }

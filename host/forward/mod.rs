@@ -25,14 +25,17 @@ mod options;
 mod pool;
 mod refused;
 mod target;
+mod threads;
 mod tls;
+mod turns;
 mod upload;
 
 pub use address::Address;
 pub use call::{Call, REPLAYED_BYTES};
 pub use health::Health;
 pub(in crate::host) use link::Link;
-pub use options::Options;
+pub use options::{Options, Resting};
 pub use refused::{Cause, Refused};
 pub use target::Target;
 pub use tls::Tls;
+pub use turns::Turns;

@@ -34,18 +34,19 @@ impl Options {
     }
 }
 
-/// How soon a server that could not be reached is tried again, at first and at
-/// most: twice as long each time, and give or take a quarter, so that hosts do
-/// not all try at once.
+/// How long what fails is left alone before it is tried again: twice as long
+/// each time, and give or take a quarter, so that not all is tried at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resting {
-    pub(super) first: Duration,
-    pub(super) longest: Duration,
+pub struct Resting {
+    /// After the first failure.
+    pub first: Duration,
+    /// After any.
+    pub longest: Duration,
 }
 
 impl Resting {
-    /// How long to wait after so many failures in a row.
-    pub(super) fn after(self, failures: u32) -> Duration {
+    /// How long to wait after a failure that so many in a row came before.
+    pub fn after(self, failures: u32) -> Duration {
         use std::hash::{BuildHasher as _, RandomState};
         let long = self.first.saturating_mul(1 << failures.min(10)).min(self.longest);
         let share = RandomState::new().hash_one(failures) % 5_001;

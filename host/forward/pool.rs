@@ -4,7 +4,6 @@
 //! called on from another costs a wake-up of the other core each way. So each
 //! thread has its own part of the pool, and its lock is nobody else's to want.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Place};
 use super::options::Resting;
+use super::threads::PerThread;
 
 /// Connections a thread opens to one server; calls beyond their room wait for
 /// a stream to end.
@@ -36,7 +36,7 @@ pub(super) enum Found {
 
 /// Every thread's part.
 pub(super) struct Pool {
-    parts: Box<[Mutex<Part>]>,
+    parts: PerThread<Mutex<Part>>,
     rest: Mutex<Rest>,
     resting: Resting,
 }
@@ -54,35 +54,43 @@ struct Rest {
     until: Option<(Instant, Arc<str>)>,
 }
 
-/// Threads are numbered as they first send a call on.
-fn here() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static HERE: usize = NEXT.fetch_add(1, Ordering::Relaxed));
-    HERE.with(|here| *here)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Part {
+    /// The first connection with room. What is gone before it is put out; what
+    /// comes after it is not asked, as each has a lock of its own to take.
+    fn free(&mut self) -> Option<&Connection> {
+        let mut at = 0;
+        while let Some(connection) = self.connections.get_mut(at) {
+            if connection.is_gone() {
+                self.connections.remove(at);
+            } else if connection.room() > 0 {
+                return self.connections.get(at);
+            } else {
+                at += 1;
+            }
+        }
+        None
+    }
+}
+
 impl Pool {
     pub(super) fn new(resting: Resting) -> Pool {
-        // One a worker, and one for the thread that started them.
-        let count = std::thread::available_parallelism().map_or(1, usize::from) + 1;
-        Pool { parts: (0..count).map(|_| Mutex::default()).collect(), rest: Mutex::default(), resting }
+        Pool { parts: PerThread::default(), rest: Mutex::default(), resting }
     }
 
     /// This thread's part, by number.
     pub(super) fn part(&self) -> usize {
-        here() % self.parts.len()
+        self.parts.here()
     }
 
     /// A place on a connection of a part, or what there is instead. One that is
     /// `crowded` has waited for room, and takes a place wherever there is one.
     pub(super) fn find(&self, part: usize, crowded: bool) -> Found {
         let mut part = lock(&self.parts[part]);
-        part.connections.retain_mut(|connection| !connection.is_gone());
-        if let Some(connection) = part.connections.iter().find(|connection| connection.room() > 0) {
+        if let Some(connection) = part.free() {
             let (sender, place) = connection.place();
             return Found::Place(sender, place);
         }
@@ -108,6 +116,7 @@ impl Pool {
     /// A connection more for a part.
     pub(super) fn add(&self, part: usize, connection: Connection) {
         let mut part = lock(&self.parts[part]);
+        part.connections.retain_mut(|connection| !connection.is_gone());
         part.connections.push(connection);
         part.attempt = None;
     }

@@ -3,9 +3,14 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use tokio::net::{TcpStream, UnixListener};
+use tokio::sync::watch;
+
 use super::{CHILD, DRAIN, SERVICE, answers, probe, until};
 use crate::support::client::{Client, point};
+use crate::support::wire::{Upload, call, framed};
 use crate::support::{Ostler, Starter, binary};
+use crate::upstream_kind::behind::{Call, SERVING, behind_saying};
 
 /// A process of somebody else's, which serves RouteGuide there.
 struct Other(Child);
@@ -79,4 +84,40 @@ async fn of_a_folder_those_are_used_that_know_the_service() {
     answers(&mut client).await;
     drop(two);
     until("nobody is left", || probe(&host) == Some(4));
+}
+
+/// A socket that leads to a server, as long as the test lasts.
+fn lead(socket: &Path, address: String) {
+    let listener = UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut server).await });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_refused_when_it_is_too_long_to_be_sent_again_is_told_why() {
+    let sockets = tempfile::tempdir().unwrap();
+    let says = watch::Sender::new(SERVING);
+    let refuses = |mut call: Call| async move {
+        let mut read = 0;
+        while read <= 64 << 10 {
+            let data = call.body.data().await.unwrap().unwrap();
+            call.body.flow_control().release_capacity(data.len()).unwrap();
+            read += data.len();
+        }
+        call.respond.send_reset(h2::Reason::REFUSED_STREAM);
+    };
+    let servers = [behind_saying(says.subscribe(), refuses).await, behind_saying(says.subscribe(), refuses).await];
+    for (server, name) in servers.iter().zip(["a", "b"]) {
+        lead(&sockets.path().join(name), server.address.clone());
+    }
+    let host = host(&format!("sockets: {}", sockets.path().display()));
+    until("they are found", || probe(&host) == Some(0));
+    let mut upload = Upload::open(host.address(), call("RecordRoute")).await;
+    upload.send(framed(0, &vec![0; 80 << 10]), false);
+    let outcome = upload.outcome().await;
+    assert_eq!(outcome.status(), Some(14), "{outcome:?}");
 }

@@ -131,6 +131,20 @@ async fn whether_it_comes_back_is_the_operators_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_while_the_rest_of_an_ended_command_still_goes_starts_it_again() {
+    let lingers = shell("(trap '' TERM; while :; do sleep 1; done) & exec $OSTLER run child.yaml");
+    let host = host(&yaml(&lingers, ", restart: never, stop_within: 3s"));
+    let mark = host.mark();
+    kill("KILL", started(&host, 0));
+    until("health says so", || probe(&host) == Some(4));
+    host.signal("HUP");
+    host.wait_for(mark, "reloaded");
+    host.wait_for(mark, "it stays down until a reload");
+    assert!(lives(started(&host, mark)));
+    until("it serves again", || probe(&host) == Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_lives_and_does_not_answer_is_started_anew() {
     let deaf = shell("$OSTLER run child.yaml & echo $! > serves; trap '' CHLD; while :; do sleep 1; done");
     let host = host(&yaml(&deaf, ", start_within: 2s"));

@@ -251,36 +251,6 @@ async fn an_outage_is_not_multiplied_beyond_the_budget() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_in_a_row_is_left_alone_until_one_call_finds_it_well() {
-    let (count, well) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let (counted, is_well) = (count.clone(), well.clone());
-    let server = behind(move |mut call: Call| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        let well = is_well.load(Ordering::Relaxed);
-        async move {
-            call.read().await;
-            if well { call.answer() } else { call.end_with(14, "not now") }
-        }
-    })
-    .await;
-    let front = front(&[&server.address], "breaker: { failures: 4, open: 200ms }\nretry: { attempts: 1 }");
-    wait_for_health(&front, ServingStatus::Serving).await;
-    let mut client = Client::connect(front.address()).await;
-    let mut words = Vec::new();
-    for _ in 0..20 {
-        words.push(client.get_feature(point(0, 0)).await.unwrap_err().message().to_owned());
-    }
-    assert_eq!(words[3], "not now");
-    assert_eq!(words[4], "the server of routeguide.RouteGuide is down");
-    assert!(count.load(Ordering::Relaxed) < 20, "most calls did not reach it");
-    well.store(true, Ordering::Relaxed);
-    while client.get_feature(point(0, 0)).await.is_err() {}
-    for _ in 0..20 {
-        client.get_feature(point(0, 0)).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_server_with_few_streams_gets_more_connections() {
     let most = Arc::new(AtomicUsize::new(0));
     let together = Arc::new(tokio::sync::Barrier::new(6));
@@ -329,31 +299,4 @@ async fn connections_live_on_through_a_reload_that_names_the_same_servers() {
     while one.sockets() >= before {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-}
-
-#[tokio::test]
-async fn what_clients_do_wrong_is_not_held_against_a_server() {
-    let server = behind(|mut call: Call| async move {
-        if call.read().await.len() > 5 {
-            call.answer();
-        } else {
-            std::future::pending::<()>().await;
-        }
-    })
-    .await;
-    let front = front(&[&server.address], "breaker: { failures: 2, open: 1h }");
-    let address = front.address();
-    wait_for_health(&front, ServingStatus::Serving).await;
-    for _ in 0..5 {
-        // A deadline that nobody could keep.
-        let hasty = asked("GetFeature").header("grpc-timeout", "1n");
-        assert_eq!(exchange(address, hasty, &[framed(0, b"")], true).await.status(), Some(4));
-        let hasty = asked("GetFeature").header("grpc-timeout", "5m");
-        assert_eq!(exchange(address, hasty, &[framed(0, b"")], true).await.status(), Some(4));
-        // Messages that are none.
-        let broken = [framed(0, b""), framed(2, b"")];
-        assert_eq!(exchange(address, asked("RecordRoute"), &broken, true).await.status(), Some(13));
-    }
-    let outcome = exchange(address, asked("GetFeature"), &[framed(0, b"\x08\x01")], true).await;
-    assert_eq!(outcome.status(), Some(0), "{outcome:?}");
 }

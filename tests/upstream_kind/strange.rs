@@ -16,7 +16,7 @@ use crate::support::start;
 use crate::support::wire::{self, exchange, frame, framed};
 
 /// Accepts, and says nothing.
-async fn blackhole() -> (String, tokio::task::JoinHandle<()>) {
+pub async fn blackhole() -> (String, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let accepting = tokio::spawn(async move {
