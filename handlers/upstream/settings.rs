@@ -80,7 +80,8 @@ pub(super) struct Retry {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Breaker {
-    /// Failures in a row: no connection, a lost one, UNAVAILABLE, or `timeout` passed.
+    /// Failures in a row: no connection, a lost one, UNAVAILABLE, or `timeout` passed,
+    /// each before the answer has begun.
     pub(super) failures: NonZeroU32,
     /// For how long it is left alone; then one call tries it.
     pub(super) open: Period,
