@@ -23,6 +23,16 @@ pub(super) struct Rule {
     pub(super) changes: Changes,
     pub(super) answer: Answer,
     hits: AtomicU64,
+    unsaid: Unsaid,
+}
+
+/// Of a rule's failures, what the operator was not told yet.
+#[derive(Debug, Default)]
+struct Unsaid {
+    /// How many.
+    failures: AtomicU64,
+    /// The second of the last one that was told.
+    since: AtomicU64,
 }
 
 /// What the rules of one event are checked against.
@@ -59,7 +69,7 @@ impl Rule {
         if whole {
             contradictions(rule, context, &mut problems);
         }
-        problems.or(Rule { label, condition, changes, answer, hits: AtomicU64::new(0) })
+        problems.or(Rule { label, condition, changes, answer, hits: AtomicU64::new(0), unsaid: Unsaid::default() })
     }
 
     /// Whether anything in it reads a name of the call.
@@ -77,13 +87,22 @@ impl Rule {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Why it could not be worked out, with its name; the operator is told too,
-    /// once a second at the most.
-    pub(super) fn failed(&self, failed: &Failed) -> Status {
-        static LAST: AtomicU64 = AtomicU64::new(0);
+    /// Why it could not be worked out, with its name; the operator is told too, of
+    /// each rule once a second at the most, and then how often it was before.
+    pub(super) fn failed(&self, method: &MethodDescriptor, failed: &Failed) -> Status {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if LAST.swap(now, Ordering::Relaxed) != now {
-            tracing::warn!(rule = self.label, why = %failed, "a rule cannot be worked out");
+        let (service, method) = (method.parent_service(), method.name());
+        let (service, rule) = (service.full_name(), &self.label);
+        if self.unsaid.since.swap(now, Ordering::Relaxed) == now {
+            self.unsaid.failures.fetch_add(1, Ordering::Relaxed);
+        } else {
+            match self.unsaid.failures.swap(0, Ordering::Relaxed) {
+                0 => tracing::warn!(service, method, rule, why = %failed, "a rule cannot be worked out"),
+                more => tracing::warn!(
+                    service, method, rule, why = %failed, more,
+                    "a rule cannot be worked out, and {more} more calls found it so"
+                ),
+            }
         }
         Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", self.label))
     }

@@ -150,6 +150,8 @@ const BEYOND_SCHEMA: [&str; 71] = [
     "rules-bare-list",
     "rules-expressions-that-cannot-be",
     "rules-metadata-of-an-item",
+    "rules-of-proto2",
+    "rules-of-what-a-call-does-not-have",
     "rules-replies-that-do-not-fit",
     "rules-state-and-tables-that-are-not",
     "rules-table-files",
