@@ -140,6 +140,10 @@ fn contradictions(rule: &settings::Rule, context: &Context<'_>, problems: &mut P
     if rule.fail.is_some() && rule.end {
         problems.push(Problem::new("a call ends once: with `fail`, or well with `end`").within("end").key());
     }
+    if rule.repeat.as_ref().is_some_and(|repeat| repeat.times == Some(0)) {
+        let problem = Problem::new("replies that come no times are none").label("none").help("the least is 1");
+        problems.push(problem.within("times").within("repeat"));
+    }
     if let Some(repeat) = &rule.repeat
         && repeat.times.is_none()
         && repeat.every.is_none()
