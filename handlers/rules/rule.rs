@@ -35,6 +35,17 @@ struct Unsaid {
     since: AtomicU64,
 }
 
+impl Unsaid {
+    /// Whether a failure of this second is told: then how many before it were not.
+    fn told_at(&self, second: u64) -> Option<u64> {
+        if self.since.swap(second, Ordering::Relaxed) == second {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.failures.swap(0, Ordering::Relaxed))
+    }
+}
+
 /// What the rules of one event are checked against.
 pub(super) struct Context<'a> {
     pub(super) method: &'a MethodDescriptor,
@@ -93,16 +104,13 @@ impl Rule {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (service, method) = (method.parent_service(), method.name());
         let (service, rule) = (service.full_name(), &self.label);
-        if self.unsaid.since.swap(now, Ordering::Relaxed) == now {
-            self.unsaid.failures.fetch_add(1, Ordering::Relaxed);
-        } else {
-            match self.unsaid.failures.swap(0, Ordering::Relaxed) {
-                0 => tracing::warn!(service, method, rule, why = %failed, "a rule cannot be worked out"),
-                more => tracing::warn!(
-                    service, method, rule, why = %failed, more,
-                    "a rule cannot be worked out, and {more} more calls found it so"
-                ),
-            }
+        match self.unsaid.told_at(now) {
+            None => {}
+            Some(0) => tracing::warn!(service, method, rule, why = %failed, "a rule cannot be worked out"),
+            Some(more) => tracing::warn!(
+                service, method, rule, why = %failed, more,
+                "a rule cannot be worked out, and {more} more calls found it so"
+            ),
         }
         Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", self.label))
     }
@@ -154,5 +162,17 @@ fn contradictions(rule: &settings::Rule, context: &Context<'_>, problems: &mut P
                 .key()
                 .help("write `repeat: { every: 1s }`, or how many `times`"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_second_s_failures_the_first_is_told_and_the_others_are_counted() {
+        let unsaid = Unsaid::default();
+        let told = [7, 7, 7, 8, 8, 12, 13].map(|second| unsaid.told_at(second));
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1), Some(0)]);
     }
 }

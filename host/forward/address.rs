@@ -78,7 +78,9 @@ impl FromStr for Address {
         let wrong = || match with.parse::<Uri>() {
             // All that is missing is how it is spoken to.
             Ok(uri) if uri.port_u16().is_some() && uri.path() == "/" && !text.contains(['/', '@']) => {
-                format!("`{text}` does not say how\nwrite `{with}`, or `https://{text}` if it is encrypted")
+                format!(
+                    "`{text}` does not say how it is spoken to\nwrite `{with}`, or `https://{text}` if it is encrypted"
+                )
             }
             _ => format!("`{text}` is no address of a server\n{EXAMPLES}"),
         };
@@ -97,8 +99,8 @@ impl FromStr for Address {
                 "`{text}` has more than a host and a port: methods have paths of their own\n{EXAMPLES}"
             ));
         }
-        let port = authority.as_str().rsplit(':').next().unwrap_or_default();
-        if port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u64>().is_ok_and(|port| port > 65535) {
+        let port = authority.as_str().rsplit_once(':').map_or("", |(_, port)| port);
+        if !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_err() {
             return Err(format!("the port of `{text}` is too large: the largest is 65535\n{EXAMPLES}"));
         }
         if authority.port_u16().is_none() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::expr::{Key, Value};
 
 /// A change of a value, or of what a map has at a key.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Edit {
     Put(Value),
     /// Onto a list, from the front of which so many go.
