@@ -60,9 +60,9 @@ impl Entry {
 pub(super) fn entries(services: Tree, text: &Arc<Text>, problems: &mut Problems) -> Vec<Entry> {
     let path = Path::default().then("services");
     match services {
-        Tree::Map(services) => services
-            .into_iter()
-            .filter_map(|(name, service)| {
+        Tree::Map(mut services) => {
+            outdented(&mut services, &path, text, problems);
+            let one = |(name, service): (String, Tree)| {
                 if problems.is_full() {
                     return None;
                 }
@@ -74,8 +74,9 @@ pub(super) fn entries(services: Tree, text: &Arc<Text>, problems: &mut Problems)
                     problems.push(text.locate(problem.key().below(&path)));
                 }
                 entry(name, service, path, text, problems)
-            })
-            .collect(),
+            };
+            services.into_iter().filter_map(one).collect()
+        }
         Tree::Told => Vec::new(),
         _ => {
             let problem = Problem::new("`services` must be a map from full service names to what behaves for them")
@@ -85,6 +86,25 @@ pub(super) fn entries(services: Tree, text: &Arc<Text>, problems: &mut Problems)
             problems.push(text.locate(problem.below(&path)));
             Vec::new()
         }
+    }
+}
+
+/// Takes out what belongs to a service and stands beside it, and the service with
+/// it: it is told once, and nothing that follows from it.
+fn outdented(services: &mut Vec<(String, Tree)>, path: &Path, text: &Text, problems: &mut Problems) {
+    let is_setting = |(name, _): &(String, Tree)| ["schema", "handler", "methods"].contains(&name.as_str());
+    while let Some(first) = services.iter().position(is_setting) {
+        let settings = services[first..].iter().take_while(|service| is_setting(service)).count();
+        let setting = &services[first].0;
+        let owner = first.checked_sub(1).map(|before| services[before].0.as_str());
+        let problem = match owner {
+            Some(owner) => Problem::new(format!("`{setting}` stands beside `{owner}`, not below it"))
+                .help(format!("indent these below `{owner}`")),
+            None => Problem::new(format!("`{setting}` is a setting of a service, and this is where one is named"))
+                .help("write the service's full name above, and indent these below it"),
+        };
+        problems.push(text.locate(problem.label("not a service").key().below(&path.then(setting.as_str()))));
+        services.drain(first.saturating_sub(1)..first + settings);
     }
 }
 

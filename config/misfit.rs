@@ -158,8 +158,12 @@ impl Complaint {
     }
 }
 
+/// What others call a setting, where that is spelt too unlike ours.
+const ELSEWHERE: [(&str, &str); 2] = [("file", "path"), ("retries", "retry")];
+
 fn suggest(problem: Problem, name: &str, known: &[&str], what: &str) -> Problem {
-    let problem = problem.meant(name, known.iter().copied());
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
+    let problem = problem.meant(elsewhere.map_or(name, |(_, ours)| ours), known.iter().copied());
     match known {
         [] => problem,
         known => problem.help(format!("{what}: {}", known.join(", "))),
@@ -216,6 +220,16 @@ fn unfit(expected: &str, found: &str) -> Problem {
             problem.help("a space is due after the colon: `key: value`")
         }
         Some(text) if number && text.parse::<f64>().is_ok() => problem.help("write the number without quotes"),
+        // A text of several words was meant as several, as in a shell.
+        Some(text) if expected == "a list" && !text.ends_with('…') => {
+            let items: Vec<_> = text.split_whitespace().map(|item| format!("'{}'", item.replace('\'', "''"))).collect();
+            problem.help(format!("a list has brackets around it: `[{}]`", items.join(", ")))
+        }
+        None if expected == "a map" && found == "a list" => problem
+            .help("a map has a key for each value: `{ key: value }`, or `key: value` line by line without dashes"),
+        None if expected == "a list" && found == "a map" => {
+            problem.help("a list has brackets around it, `[ … ]`, or a dash before each item")
+        }
         None if found == "nothing" => problem.help("a setting that is to keep its default is left out altogether"),
         None if expected == "text" && !found.starts_with("a ") && found != "nothing" => {
             problem.help("put it in quotes if it is meant as text")

@@ -258,7 +258,7 @@ fn too_deep() -> Problem {
 }
 
 /// What most often causes a syntax error, by the words the parser has for it.
-const HINTS: [(&str, &str); 13] = [
+const HINTS: [(&str, &str); 14] = [
     ("tabs", "YAML is indented with spaces, never with tabs"),
     ("escape", r"in double quotes `\` starts an escape: write `\\`, or use single quotes"),
     ("recursion limit", "nothing in a configuration nests that deep"),
@@ -266,6 +266,7 @@ const HINTS: [(&str, &str); 13] = [
     ("mapping values are not allowed", "text with `: ` in it goes in quotes"),
     ("trailing content", "a text with quotes in it and more around them goes in quotes of the other kind as a whole"),
     ("quoted scalar", "is a quote left open on a line before?"),
+    ("unclosed quote", "a text with a quote in it goes in quotes of the other kind as a whole"),
     ("flow mapping", "within `{ }` a text with `,`, `[`, `]`, `{`, `}` or `: ` goes in quotes"),
     ("flow sequence", "within `[ ]` a text with `,`, `[`, `]`, `{`, `}` or `: ` goes in quotes"),
     ("block scalar", "after `|` or `>` the text starts on the next line; one that begins with them goes in quotes"),
@@ -274,7 +275,32 @@ const HINTS: [(&str, &str); 13] = [
     ("block mapping", "the keys of one map start in the same column"),
 ];
 
+/// An expression in braces that YAML cut at its first comma, so that the quotes after it
+/// opened and closed in the wrong places: the last one before the fault.
+fn cut_at_a_comma(text: &str, before: usize) -> Option<Range<usize>> {
+    let lines = text.split_inclusive('\n').scan(0, |start, line| {
+        let from = *start;
+        *start += line.len();
+        Some((from, line.trim_end()))
+    });
+    let cut = |(from, line): (usize, &str)| {
+        let brace = line.find('{')?;
+        let start = brace + line[brace..].find(": =")? + 2;
+        let rest = line[start..].trim_end_matches(['}', ']', ' ']);
+        let comma = rest.find(',')?;
+        // A quote that was open when YAML cut it.
+        (rest[..comma].matches(['"', '\'']).count() % 2 == 1).then(|| from + start..from + start + rest.len())
+    };
+    lines.take_while(|(from, _)| *from <= before).filter_map(cut).last()
+}
+
 fn syntax_problem(file: &str, text: &str, at: usize, message: &str) -> Problem {
+    if let Some(cut) = cut_at_a_comma(text, at).filter(|_| message.contains("quote") || message.contains("flow")) {
+        return Problem::new("not valid YAML: within braces a text without quotes ends at its first comma")
+            .label("not in quotes")
+            .help("put the whole of it in quotes, of the kind that it does not have: `'=a + \", \" + b'`")
+            .at(Place::of(file, text, cut));
+    }
     let place = Place::of(file, text, at..at + 1);
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
     let problem = Problem::new(format!("not valid YAML: {message}")).label("here");

@@ -118,11 +118,22 @@ impl Filling<'_> {
     fn scalar(&mut self, written: &str, plain: bool, path: &Path) -> Result<Tree, Problem> {
         let (text, filled) = self.variables.fill(written, path, &mut self.from)?;
         let value = match plain {
-            true => scalar::plain(&text).ok_or_else(|| Problem::new("a number must be finite").label("not finite"))?,
+            true => scalar::plain(&text).ok_or_else(|| not_finite(&text))?,
             false => Value::String(text.to_string()),
         };
         Ok(if filled { Tree::Filled(value, text.into_owned()) } else { Tree::Scalar(value) })
     }
+}
+
+/// No setting is such a number; a field of a message may be, and JSON has words for it.
+fn not_finite(text: &str) -> Problem {
+    let word = match text.trim_start_matches(['+', '-']) {
+        text if text.eq_ignore_ascii_case(".nan") => "NaN",
+        _ if text.starts_with('-') => "-Infinity",
+        _ => "Infinity",
+    };
+    let problem = Problem::new("a number must be finite").label("not finite");
+    problem.help(format!("in a message, where a field may be that, it is written `{word}`"))
 }
 
 #[cfg(test)]

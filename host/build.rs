@@ -90,6 +90,9 @@ async fn make_one(plan: Plan, schema: Option<Arc<Schema>>, base: &Path, keep: &K
     let entry = plan.entry.clone();
     let build = Build::new(&entry, schema, base, keep.clone());
     let mut mount = plan.build(&build).await;
+    if let Err(problem) = build.finds_its_service() {
+        mount = Err(entry.problem(problem).into());
+    }
     if mount.is_ok() && build.ignores_schema() && entry.schema.is_some() {
         let problem = Problem::new(format!("the handler `{}` brings its own schema", entry.kind))
             .label("of no use")
@@ -122,9 +125,16 @@ pub(super) async fn inspect(plans: Vec<Plan>, mut document: Document, mut proble
     for (mut plan, schema) in plans {
         let methods = std::mem::take(&mut plan.methods);
         for plan in std::iter::once(plan).chain(methods) {
-            let build = Build::new(&plan.entry, schema.clone(), &document.base, keep.clone());
-            problems.take(plan.inspect(&build).await.or(()));
+            let entry = plan.entry.clone();
+            let build = Build::new(&entry, schema.clone(), &document.base, keep.clone());
+            let found = plan.inspect(&build).await;
+            let is_there = build.finds_its_service();
             document.sources.extend(build.into_parts().0);
+            if let Err(problem) = is_there {
+                problems.push(entry.problem(problem));
+                break;
+            }
+            problems.take(found.or(()));
         }
     }
     let problems = problems.or(()).err().unwrap_or_default();

@@ -100,7 +100,16 @@ impl Build {
             Problem::new(format!("what `{}` is has to be said", self.service))
                 .label("needs `schema`")
                 .help("write `schema: protos/service.proto` beside `handler`")
+                .help("a server that has reflection says it: `schema: { reflect: http://host:port }`")
         })
+    }
+
+    /// Whether the schema that was asked for, where there is one, declares the service:
+    /// where it does not, it is the service's name that is wrong.
+    pub(super) fn finds_its_service(&self) -> Result<(), Problem> {
+        let asked = self.schema.as_ref().filter(|_| !self.ignores_schema());
+        let found = asked.map_or(Ok(()), |schema| schema.service(&self.service).map(drop));
+        found.map_err(|problem| problem.label("unknown service"))
     }
 
     /// Whether there is a schema that nobody wanted.

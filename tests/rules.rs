@@ -1,6 +1,7 @@
 //! The kind `rules`: what rules do beyond the examples, and what is said of
 //! those that cannot be.
 
+mod call;
 mod state;
 
 use serde_json::json;
@@ -277,13 +278,4 @@ fn whatever_of_a_rule_cannot_be_worked_out_is_told_with_its_name() {
     }
     let told = refusal(&host, "play.Play/One", r#"{"words": ["ü"]}"#);
     assert!(told.contains("the rule rule-0 cannot") && told.contains("`h` would hold more than printable"), "{told}");
-}
-
-#[test]
-fn a_rule_that_cannot_be_worked_out_is_the_operator_s_to_know() {
-    let host = play("        One:\n          - name: thirds\n            reply: { number: '=3 / request.number' }\n");
-    assert_eq!(answers(&host, "play.Play/One", r#"{"number": 1}"#), [json!({ "number": 3 })]);
-    let told = refusal(&host, "play.Play/One", "{}");
-    assert!(told.contains("INTERNAL") && told.contains("the rule thirds cannot be worked out"), "{told}");
-    assert_eq!(host.wait_for(0, "a rule cannot be worked out")["rule"], "thirds");
 }

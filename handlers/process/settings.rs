@@ -19,7 +19,7 @@ use crate::config::units::{Period, Size};
 #[schemars(rename = "Process")]
 pub struct Config {
     /// The program and its arguments, run in the file's folder without a shell; it listens where OSTLER_LISTEN says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "named")]
     pub(super) command: Vec<String>,
     /// Variables for the command, beside those of the host.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -38,6 +38,17 @@ pub struct Config {
     pub(super) stop_within: Period,
     /// What it writes to stdout and stderr goes to our log, within these bounds.
     pub(super) logs: Logs,
+}
+
+/// A command that is given, and so has a program.
+fn named<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let command = Vec::deserialize(from)?;
+    match command.is_empty() {
+        false => Ok(command),
+        true => Err(serde::de::Error::custom(
+            "the command is empty\nwrite the program and its arguments: `[python3, reports.py]`",
+        )),
+    }
 }
 
 /// When to start a command again.

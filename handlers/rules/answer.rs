@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use tonic::metadata::MetadataMap;
 
-use super::expr::{Expression, Scope, Template, Type};
+use super::expr::{Expression, Failed, Names, Scope, Template, Type, Value};
 use super::rule::Context;
 use super::scope::{ITEM, TURN};
 use super::settings;
@@ -72,11 +73,17 @@ impl Answer {
         Answer { states, ..answer }
     }
 
+    /// What goes ahead of the replies: their headers, and what there is one each for.
+    pub(super) fn open(&self, names: &Names<'_>, headers: &mut MetadataMap) -> Result<Option<Value>, Failed> {
+        self.headers.work_out(names, headers)?;
+        self.each.as_ref().map(|each| each.evaluate(names)).transpose()
+    }
+
     pub(super) fn reads(&self, name: &str) -> bool {
         self.reads_later(name) || self.headers.reads(name) || self.each.as_ref().is_some_and(|each| each.reads(name))
     }
 
-    /// Whether what is worked out after the rule's changes reads a name.
+    /// Whether what is worked out when nobody holds the states any more reads a name.
     fn reads_later(&self, name: &str) -> bool {
         self.replies.iter().any(|reply| reply.reads(name))
             || self.trailers.reads(name)

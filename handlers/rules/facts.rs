@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use prost_reflect::DynamicMessage;
-use tonic::metadata::{KeyAndValueRef, MetadataMap};
+use tonic::metadata::{KeyRef, MetadataMap};
 
 use super::expr::{Duration, Fields, Key, Names, Timestamp, Value};
 use super::program::{Program, Wants};
-use super::scope::{ELAPSED, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST};
+use super::scope::{ADDRESS, ELAPSED, METADATA, METHOD, NOW, NUMBER, PEER, REQUEST};
 use crate::host::Peer;
 
 /// What is known of a call from its beginning; what no rule reads is null.
@@ -53,24 +53,26 @@ impl Facts {
     }
 }
 
-/// Metadata as a map of texts; of a name that is there twice, the first. What
-/// is bytes is left out.
+/// Metadata as a map of texts, those of one name joined as HTTP has it; of a name
+/// in `-bin` bytes, the first of them where there are several.
 fn metadata_of(metadata: &MetadataMap) -> Value {
-    let mut fields = Fields::new();
-    for piece in metadata.iter() {
-        if let KeyAndValueRef::Ascii(key, value) = piece
-            && let Ok(text) = value.to_str()
-        {
-            fields.entry(Key::from(key.as_str())).or_insert_with(|| text.into());
+    let of = |key| match key {
+        KeyRef::Ascii(name) => {
+            let texts: Vec<_> = metadata.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+            (!texts.is_empty()).then(|| (Key::from(name.as_str()), Value::from(texts.join(", "))))
         }
-    }
-    fields.into()
+        KeyRef::Binary(name) => {
+            let bytes = metadata.get_bin(name)?.to_bytes().ok()?;
+            Some((Key::from(name.as_str()), Value::from(bytes)))
+        }
+    };
+    metadata.keys().filter_map(of).collect::<Fields>().into()
 }
 
 fn peer_of(peer: &Peer) -> Value {
     let mut fields = Fields::new();
     if let Some(address) = peer.address() {
-        fields.insert(Key::from("address"), address.ip().to_string().into());
+        fields.insert(Key::from(ADDRESS), address.ip().to_string().into());
     }
     fields.into()
 }

@@ -206,17 +206,24 @@ impl Subject<'_> {
             states: self.settings.state.0.iter().map(|(name, _)| name.as_str()).collect(),
         };
         let mut compiled = Vec::new();
+        let path = Path::default().then(self.method.name());
+        let path = if bare { path } else { path.then(event.key()) };
+        let found = |found: Problems| if bare { found } else { found.within(event.key()) };
+        let always = rules.iter().position(|rule| rule.when.is_none() && rule.is.is_none());
+        if let Some(after) = always.map(|always| always + 1).filter(|after| *after < rules.len())
+            && !self.amiss.is_below(&path)
+        {
+            let problem = Problem::new("this rule is never come to: the one before it fits whatever comes");
+            let problem = problem.label("never fits").help("a rule without `when` and `is` goes last");
+            let problem = problem.within(after);
+            problems.push(if bare { problem } else { problem.within(event.key()) });
+        }
         for (number, rule) in rules.iter().enumerate() {
             let label = rule.name.clone();
             let label =
                 label.unwrap_or_else(|| format!("{}[{number}]", if bare { self.method.name() } else { event.key() }));
-            let method = Path::default().then(self.method.name());
-            let path = if bare { method.then(number) } else { method.then(event.key()).then(number) };
-            let rule = Rule::compile(rule, label, &context, !self.amiss.is_below(&path)).map_err(|found| {
-                let found = found.within(number);
-                if bare { found } else { found.within(event.key()) }
-            });
-            compiled.extend(problems.take(rule));
+            let rule = Rule::compile(rule, label, &context, !self.amiss.is_below(&path.then(number)));
+            compiled.extend(problems.take(rule.map_err(|problems| found(problems.within(number)))));
         }
         compiled
     }

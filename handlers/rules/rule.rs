@@ -23,6 +23,27 @@ pub(super) struct Rule {
     pub(super) changes: Changes,
     pub(super) answer: Answer,
     hits: AtomicU64,
+    unsaid: Unsaid,
+}
+
+/// Of a rule's failures, what the operator was not told yet.
+#[derive(Debug, Default)]
+struct Unsaid {
+    /// How many.
+    failures: AtomicU64,
+    /// The second of the last one that was told.
+    since: AtomicU64,
+}
+
+impl Unsaid {
+    /// Whether a failure of this second is told: then how many before it were not.
+    fn told_at(&self, second: u64) -> Option<u64> {
+        if self.since.swap(second, Ordering::Relaxed) == second {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.failures.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// What the rules of one event are checked against.
@@ -59,7 +80,7 @@ impl Rule {
         if whole {
             contradictions(rule, context, &mut problems);
         }
-        problems.or(Rule { label, condition, changes, answer, hits: AtomicU64::new(0) })
+        problems.or(Rule { label, condition, changes, answer, hits: AtomicU64::new(0), unsaid: Unsaid::default() })
     }
 
     /// Whether anything in it reads a name of the call.
@@ -77,13 +98,19 @@ impl Rule {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Why it could not be worked out, with its name; the operator is told too,
-    /// once a second at the most.
-    pub(super) fn failed(&self, failed: &Failed) -> Status {
-        static LAST: AtomicU64 = AtomicU64::new(0);
+    /// Why it could not be worked out, with its name; the operator is told too, of
+    /// each rule once a second at the most, and then how often it was before.
+    pub(super) fn failed(&self, method: &MethodDescriptor, failed: &Failed) -> Status {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if LAST.swap(now, Ordering::Relaxed) != now {
-            tracing::warn!(rule = self.label, why = %failed, "a rule cannot be worked out");
+        let (service, method) = (method.parent_service(), method.name());
+        let (service, rule) = (service.full_name(), &self.label);
+        match self.unsaid.told_at(now) {
+            None => {}
+            Some(0) => tracing::warn!(service, method, rule, why = %failed, "a rule cannot be worked out"),
+            Some(more) => tracing::warn!(
+                service, method, rule, why = %failed, more,
+                "a rule cannot be worked out, and {more} more calls found it so"
+            ),
         }
         Status::new(failed.code(), format!("the rule {} cannot be worked out: {failed}", self.label))
     }
@@ -121,6 +148,10 @@ fn contradictions(rule: &settings::Rule, context: &Context<'_>, problems: &mut P
     if rule.fail.is_some() && rule.end {
         problems.push(Problem::new("a call ends once: with `fail`, or well with `end`").within("end").key());
     }
+    if rule.repeat.as_ref().is_some_and(|repeat| repeat.times == Some(0)) {
+        let problem = Problem::new("replies that come no times are none").label("none").help("the least is 1");
+        problems.push(problem.within("times").within("repeat"));
+    }
     if let Some(repeat) = &rule.repeat
         && repeat.times.is_none()
         && repeat.every.is_none()
@@ -131,5 +162,17 @@ fn contradictions(rule: &settings::Rule, context: &Context<'_>, problems: &mut P
                 .key()
                 .help("write `repeat: { every: 1s }`, or how many `times`"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_second_s_failures_the_first_is_told_and_the_others_are_counted() {
+        let unsaid = Unsaid::default();
+        let told = [7, 7, 7, 8, 8, 12, 13].map(|second| unsaid.told_at(second));
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1), Some(0)]);
     }
 }

@@ -4,6 +4,7 @@
 //! made, and its replies go out one by one as the client takes them; only then
 //! is the next message read.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -11,10 +12,11 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
-use super::expr::Failed;
+use super::expr::{Failed, Value};
 use super::facts::Facts;
 use super::play::{Next, Playing};
 use super::program::Program;
+use super::rule::Rule;
 use super::scope::Event;
 use super::state::Own;
 use crate::host::{Conversation, Messages, Reply, Requests};
@@ -83,6 +85,14 @@ struct Run {
     replied: bool,
 }
 
+/// A rule that fits, by its number, and what was worked out of it.
+struct Found {
+    rule: usize,
+    lets: Vec<Value>,
+    states: Vec<Value>,
+    items: Option<Value>,
+}
+
 impl Run {
     /// The next reply; `None` when the call has ended well.
     async fn next(&mut self) -> Result<Option<DynamicMessage>, Status> {
@@ -118,52 +128,72 @@ impl Run {
         }
     }
 
-    /// Finds the rule for an event, and makes its changes.
+    /// Finds the rule for an event, makes its changes, and says so where that is asked for.
     fn begin(&mut self, event: Event, request: Option<DynamicMessage>) -> Result<(), Status> {
         let program = self.program.clone();
         let Some(rules) = program.rules(self.method.name()) else { return Ok(()) };
+        let rules = rules.of(event);
         let mut explanation = program.explain.then(Vec::new);
+        let mut tell = |words: fmt::Arguments<'_>| explanation.iter_mut().for_each(|all| all.push(words.to_string()));
+        let found = self.find(&program, rules, request.as_ref(), &mut tell);
+        let is_due = self.is_answer_due(event);
+        match &found {
+            Ok(Some(Found { rule, .. })) => {
+                let (label, hits) = (&rules[*rule].label, rules[*rule].hit());
+                tell(format_args!("{label} answers (hit {hits})"));
+            }
+            Ok(None) if rules.is_empty() && !is_due => {}
+            Ok(None) => tell(format_args!("no rule fits")),
+            Err((rule, failed)) => tell(format_args!("{} cannot be worked out: {failed}", rules[*rule].label)),
+        }
+        self.explain(explanation);
+        match found {
+            Ok(Some(Found { rule, lets, states, items })) => {
+                let (number, next) = (self.number, Next::default());
+                self.playing = Some(Playing { event, rule, request, lets, states, items, number, next });
+                Ok(())
+            }
+            Ok(None) if is_due => Err(Status::unimplemented(format!("no rule of {} fits", self.method.name()))),
+            Ok(None) => Ok(()),
+            Err((rule, failed)) => Err(rules[rule].failed(&self.method, &failed)),
+        }
+    }
+
+    /// The first rule that fits, with its changes made and its headers set; of one that
+    /// cannot be worked out, its number and why.
+    fn find(
+        &mut self,
+        program: &Program,
+        rules: &[Rule],
+        request: Option<&DynamicMessage>,
+        tell: &mut impl FnMut(fmt::Arguments<'_>),
+    ) -> Result<Option<Found>, (usize, Failed)> {
         let mut held = program.states.hold(&mut self.own);
-        let names = held.names(self.facts.names(&program, request.as_ref(), self.number));
-        for (number, rule) in rules.of(event).iter().enumerate() {
-            let failed = |failed: Failed| rule.failed(&failed);
-            let lets = match rule.condition.fits(&names, request.as_ref()).map_err(failed)? {
+        let names = held.names(self.facts.names(program, request, self.number));
+        for (number, rule) in rules.iter().enumerate() {
+            let at = |failed: Failed| (number, failed);
+            let lets = match rule.condition.fits(&names, request).map_err(at)? {
                 Ok(lets) => lets,
                 Err(unfit) => {
-                    explanation.iter_mut().for_each(|words| words.push(format!("{}: {unfit}", rule.label)));
+                    tell(format_args!("{}: {unfit}", rule.label));
                     continue;
                 }
             };
-            let inner = rule.condition.bind(names.inner(), &lets);
-            // Whatever can fail does so before anything is changed.
-            let changes = rule.changes.work_out(&inner, &held).map_err(failed)?;
-            let items = rule.answer.each.as_ref().map(|each| each.evaluate(&inner)).transpose().map_err(failed)?;
-            rule.answer.headers.work_out(&inner, &mut self.headers).map_err(failed)?;
-            drop(inner);
+            let changes = rule.changes.work_out(&rule.condition.bind(names.inner(), &lets), &held).map_err(at)?;
             drop(names);
-            held.make(changes);
-            let hits = rule.hit();
+            let back = held.make(changes);
+            let names = held.names(self.facts.names(program, request, self.number));
+            let opened = rule.answer.open(&rule.condition.bind(names.inner(), &lets), &mut self.headers);
+            drop(names);
+            // Nobody has seen the changes, and nobody is to: the states are held still.
+            let items = opened.map_err(|failed| {
+                held.make(back);
+                (number, failed)
+            })?;
             let states = held.values(&rule.answer.states);
-            drop(held);
-            explanation.iter_mut().for_each(|words| words.push(format!("{} answers (hit {hits})", rule.label)));
-            self.explain(explanation);
-            let (rule, number, next) = (number, self.number, Next::default());
-            self.playing = Some(Playing { event, rule, request, lets, states, items, number, next });
-            return Ok(());
+            return Ok(Some(Found { rule: number, lets, states, items }));
         }
-        drop(names);
-        drop(held);
-        explanation.iter_mut().for_each(|words| words.push("no rule fits".to_owned()));
-        if event != Event::Start || !rules.of(event).is_empty() {
-            self.explain(explanation);
-        }
-        match self.is_answer_due(event) {
-            true => {
-                let method = self.method.name();
-                Err(self.with_trailers(Status::unimplemented(format!("no rule of {method} fits"))))
-            }
-            false => Ok(()),
-        }
+        Ok(None)
     }
 
     /// Whether the client waits for an answer to an event that no rule fits.
@@ -182,7 +212,7 @@ impl Run {
             return Ok(None);
         };
         let rule = &rules.of(playing.event)[playing.rule];
-        let failed = |failed: Failed| rule.failed(&failed);
+        let failed = |failed: Failed| rule.failed(&self.method, &failed);
         if let Some(reply) = playing.reply(&program, &self.facts, rule).await.map_err(failed)? {
             if !self.method.is_server_streaming() {
                 self.stage = Stage::Over;

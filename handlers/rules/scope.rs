@@ -2,7 +2,7 @@
 
 use prost_reflect::MethodDescriptor;
 
-use super::expr::{Scope, Type};
+use super::expr::{Record, Scope, Type};
 use super::settings;
 use super::tables::Loaded;
 use crate::config::{Problem, Problems};
@@ -18,6 +18,13 @@ pub(super) const NUMBER: &str = "number";
 pub(super) const ITEM: &str = "item";
 pub(super) const TURN: &str = "turn";
 const OWN: [&str; 9] = [REQUEST, METADATA, PEER, METHOD, NOW, ELAPSED, NUMBER, ITEM, TURN];
+
+/// What is known of a peer.
+pub(super) const ADDRESS: &str = "address";
+
+static METADATA_RECORD: Record =
+    Record { known: &[], entry: |name| Some(if name.ends_with("-bin") { Type::Bytes } else { Type::String }) };
+static PEER_RECORD: Record = Record { known: &[ADDRESS], entry: |name| (name == ADDRESS).then_some(Type::String) };
 
 /// What happens that rules are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +56,8 @@ pub(super) fn of(method: &MethodDescriptor, event: Event, tables: &[Loaded], sta
         Event::Start | Event::End => scope,
     };
     let scope = scope
-        .with(METADATA, Type::map(Type::String, Type::String))
-        .with(PEER, Type::map(Type::String, Type::String))
+        .with(METADATA, Type::Record(&METADATA_RECORD))
+        .with(PEER, Type::Record(&PEER_RECORD))
         .with(METHOD, Type::String)
         .with(NOW, Type::Timestamp)
         .with(ELAPSED, Type::Duration)

@@ -1,7 +1,9 @@
 //! What rules remember: named, bounded, and a stream's own or everybody's.
 //!
 //! A rule's changes are worked out and seen to fit, and only then made: all of
-//! them, or none.
+//! them, or none. What is made can be taken back while it is held.
+
+mod edit;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +12,13 @@ use super::expr::{Failed, Key, Names, Value};
 use super::named::Named;
 use super::settings::{Full, Scope, State};
 use crate::host::Build;
+use edit::Edit;
 
 /// One state as it was declared.
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) name: String,
+    kind: Kind,
     pub(super) scope: Scope,
     start: Value,
     entries: usize,
@@ -36,9 +40,13 @@ impl Slot {
     }
 }
 
-/// States by name, each with the number of [`States`] that declare it: it goes
-/// with the last of them, so that a configuration which is refused takes none along.
-type Kept = BTreeMap<String, (Slot, usize)>;
+/// States by name and kind, each with the number of [`States`] that declare it: it
+/// goes with the last of them, so that a configuration which is refused takes none along.
+type Kept = BTreeMap<String, BTreeMap<Kind, (Slot, usize)>>;
+
+/// What a state is at its start. Under one name, each kind is a state of its own: no
+/// rule is to meet what those of another configuration left, and could make nothing of.
+type Kind = &'static str;
 
 /// The states of a service.
 #[derive(Debug)]
@@ -88,38 +96,39 @@ pub(super) struct Fitting {
     bytes: usize,
 }
 
-#[derive(Debug)]
-enum Edit {
-    Put(Value),
-    /// Onto a list, from the front of which so many go.
-    Push {
-        item: Value,
-        dropped: usize,
-    },
-    /// Out of a map.
-    Take,
-}
-
 impl States {
     /// States that are at their start, or as the last configuration left them.
     pub(super) fn new(declared: &Named<State>, build: &Build) -> States {
         let declared: Vec<Declared> = declared
             .0
             .iter()
-            .map(|(name, state)| Declared {
-                name: name.clone(),
-                scope: state.scope,
-                start: Value::from(&state.start),
-                entries: state.entries as usize,
-                each: state.each as usize,
-                bytes: usize::try_from(state.size.0).unwrap_or(usize::MAX),
-                full: state.full,
+            .map(|(name, state)| {
+                let start = Value::from(&state.start);
+                Declared {
+                    name: name.clone(),
+                    kind: kind(&start),
+                    scope: state.scope,
+                    start,
+                    entries: state.entries as usize,
+                    each: state.each as usize,
+                    bytes: usize::try_from(state.size.0).unwrap_or(usize::MAX),
+                    full: state.full,
+                }
             })
             .collect();
         let shared = build.keep::<Mutex<Kept>>("state", Mutex::default);
         let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
         for one in declared.iter().filter(|one| one.scope == Scope::Service) {
-            let (_, users) = kept.entry(one.name.clone()).or_insert_with(|| (Slot::new(one.start.clone()), 0));
+            let kinds = kept.entry(one.name.clone()).or_default();
+            if let (None, Some(was)) = (kinds.get(one.kind), kinds.keys().next()) {
+                tracing::warn!(
+                    service = build.service(),
+                    state = one.name,
+                    "a state begins anew: it starts as {}, and what is remembered started as {was}",
+                    one.kind
+                );
+            }
+            let (_, users) = kinds.entry(one.kind).or_insert_with(|| (Slot::new(one.start.clone()), 0));
             *users += 1;
         }
         drop(kept);
@@ -147,11 +156,14 @@ impl Drop for States {
     fn drop(&mut self) {
         let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for one in self.declared.iter().filter(|one| one.scope == Scope::Service) {
-            if let Some((_, users)) = kept.get_mut(&one.name) {
+            if let Some((_, users)) = kept.get_mut(&one.name).and_then(|kinds| kinds.get_mut(one.kind)) {
                 *users -= 1;
             }
         }
-        kept.retain(|_, (_, users)| *users > 0);
+        kept.retain(|_, kinds| {
+            kinds.retain(|_, (_, users)| *users > 0);
+            !kinds.is_empty()
+        });
     }
 }
 
@@ -159,7 +171,8 @@ impl Held<'_> {
     fn slot(&self, at: usize) -> &Slot {
         let declared = &self.states.declared[at];
         let shared = self.shared.as_ref().filter(|_| declared.scope == Scope::Service);
-        shared.and_then(|shared| shared.get(&declared.name)).map_or(&self.own.0[at], |(slot, _)| slot)
+        let kinds = shared.and_then(|shared| shared.get(&declared.name));
+        kinds.and_then(|kinds| kinds.get(declared.kind)).map_or(&self.own.0[at], |(slot, _)| slot)
     }
 
     /// The names with those of the states.
@@ -183,16 +196,20 @@ impl Held<'_> {
         Ok(Fitting { state, at, edit, bytes })
     }
 
-    /// Makes changes that fit, no two of one state.
-    pub(super) fn make(&mut self, changes: Vec<Fitting>) {
-        for Fitting { state, at, edit, bytes } in changes {
-            let declared = &self.states.declared[state];
-            let shared = self.shared.as_mut().filter(|_| declared.scope == Scope::Service);
-            let shared = shared.and_then(|shared| shared.get_mut(&declared.name));
-            let slot = shared.map_or(&mut self.own.0[state], |(slot, _)| slot);
-            slot.bytes = bytes;
-            edit.make(&mut slot.value, at);
-        }
+    /// Makes changes that fit, no two of one state; gives those that take them back.
+    pub(super) fn make(&mut self, changes: Vec<Fitting>) -> Vec<Fitting> {
+        changes.into_iter().map(|change| self.make_one(change)).collect()
+    }
+
+    fn make_one(&mut self, Fitting { state, at, edit, bytes }: Fitting) -> Fitting {
+        let declared = &self.states.declared[state];
+        let shared = self.shared.as_mut().filter(|_| declared.scope == Scope::Service);
+        let kinds = shared.and_then(|shared| shared.get_mut(&declared.name));
+        let slot =
+            kinds.and_then(|kinds| kinds.get_mut(declared.kind)).map_or(&mut self.own.0[state], |(slot, _)| slot);
+        let bytes = std::mem::replace(&mut slot.bytes, bytes);
+        let edit = edit.make(&mut slot.value, at.as_ref());
+        Fitting { state, at, edit, bytes }
     }
 }
 
@@ -253,36 +270,6 @@ impl Slot {
     }
 }
 
-impl Edit {
-    /// Changes a value, or what a map has at a key, where it lies.
-    fn make(self, value: &mut Value, at: Option<Key>) {
-        match (at, value) {
-            (None, value) => self.make_of(value),
-            // A key that is not there is no reason for a copy.
-            (Some(key), Value::Map(fields)) => match self {
-                Edit::Take if !fields.contains_key(&key) => {}
-                Edit::Take => drop(Arc::make_mut(fields).remove(&key)),
-                edit => edit.make_of(Arc::make_mut(fields).entry(key).or_default()),
-            },
-            // What fits a key fits a map.
-            (Some(_), _) => {}
-        }
-    }
-
-    fn make_of(self, value: &mut Value) {
-        match (self, value) {
-            (Edit::Put(new), value) => *value = new,
-            (Edit::Push { item, dropped }, Value::List(items)) => {
-                let items = Arc::make_mut(items);
-                items.drain(..dropped.min(items.len()));
-                items.push(item);
-            }
-            // What is pushed was seen to fit a list.
-            (Edit::Push { .. } | Edit::Take, _) => {}
-        }
-    }
-}
-
 impl Declared {
     fn is_full(&self) -> Failed {
         Failed::Full(self.name.clone())
@@ -301,6 +288,18 @@ impl Declared {
             dropped += 1;
         }
         Ok((dropped, bytes + added))
+    }
+}
+
+/// What a state is that starts as a value of YAML.
+fn kind(start: &Value) -> Kind {
+    match start {
+        Value::Int(_) | Value::Uint(_) | Value::Double(_) => "a number",
+        Value::Bool(_) => "a bool",
+        Value::String(_) => "a string",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+        _ => "null",
     }
 }
 

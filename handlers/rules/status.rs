@@ -70,6 +70,10 @@ fn code(name: &str) -> Result<Code, Problem> {
     found.map(|(_, code)| code).ok_or_else(|| {
         let names: Vec<String> = known.map(|(name, _)| name).collect();
         let problem = Problem::new(format!("`{name}` is no status that a call can fail with")).label("unknown code");
+        let by_number = name.parse().ok().and_then(|number: usize| names.get(number.checked_sub(1)?));
+        if let Some(name) = by_number {
+            return problem.label("a number").help(format!("a code is given by its name: write `{name}`"));
+        }
         let problem = problem.meant(name, names.iter().map(String::as_str));
         problem.help(format!("codes: {}", names.join(", ")))
     })

@@ -4,7 +4,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::expr::{Expression, Fields, Key, Names, Scope, Type, Value};
+use super::expr::{Expression, Fields, Key, Names, Scope, Template, Type, Value};
 use super::named::Named;
 use super::settings::Table;
 use crate::config::{JsonText, Problem, Problems};
@@ -106,7 +106,16 @@ impl Reading {
                     DynamicMessage::deserialize(of.clone(), &mut json).map(Value::of_message)
                 }
             };
-            let row = row.map_err(|error| misread(raw.get(), self.refused(at), error));
+            let row = row.map_err(|error| {
+                let ours = serde_json::from_str(raw.get()).ok().and_then(|row| self.unfit(&row));
+                match ours.as_ref().and_then(|found| found.iter().next()) {
+                    Some(first) => {
+                        let problem = Problem::new(format!("{}: {}", self.refused(at), first.words()));
+                        problem.at(json.place(raw.get()))
+                    }
+                    None => misread(raw.get(), self.refused(at), error),
+                }
+            });
             (row, move |problem: Problem| problem.at(json.place(raw.get())))
         }))
     }
@@ -114,13 +123,22 @@ impl Reading {
     /// Rows written out in the configuration.
     fn inline(&self, rows: &[Json]) -> Result<Rows, Problems> {
         self.rows(rows.iter().enumerate().map(|(at, row)| {
-            let row = match &self.of {
+            let read = match &self.of {
                 None => Ok(Value::from(row)),
                 Some(of) => DynamicMessage::deserialize(of.clone(), row).map(Value::of_message),
             };
-            let row = row.map_err(|error| Problem::new(format!("{}: {error}", self.refused(at))).within(at));
+            let row = read.map_err(|error| match self.unfit(row).and_then(|found| found.iter().next().cloned()) {
+                Some(first) => first.within(at),
+                None => Problem::new(format!("{}: {error}", self.refused(at))).within(at),
+            });
             (row, move |problem: Problem| problem.within(at))
         }))
+    }
+
+    /// What is wrong with a row that is no message of its type, in the words that replies
+    /// are told in: those of the JSON reader name its own types.
+    fn unfit(&self, row: &Json) -> Option<Problems> {
+        Template::compile(row, self.of.as_ref()?, &Scope::default()).err()
     }
 
     fn refused(&self, at: usize) -> String {

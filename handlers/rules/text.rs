@@ -125,7 +125,11 @@ fn one(name: &str, text: &str, scope: &Scope) -> Result<Metadatum, Problem> {
     if reserved || name.starts_with(':') {
         return Err(Problem::new(format!("`{name}` is the protocol's own")).key());
     }
-    let bad = || Problem::new(format!("`{name}` is no name for metadata")).key().help("write it in lower case");
+    let bad = || {
+        Problem::new(format!("`{name}` is no name for metadata"))
+            .key()
+            .help("a name is of lower-case letters, digits, `-`, `_` and `.`")
+    };
     if !name.ends_with("-bin") {
         let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         let text = Text::compile(text, scope)?;

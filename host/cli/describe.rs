@@ -55,6 +55,11 @@ fn shown(registry: &Registry, file: Option<&FilePath>) -> Result<String, Problem
     Ok(lines.aligned())
 }
 
+/// A text as it is written where `${` would start a variable.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
 /// Where the value at a path came from.
 type Origins<'a> = &'a dyn Fn(&Path) -> Option<Origin>;
 
@@ -120,7 +125,8 @@ impl Lines<'_> {
                 Value::Object(map.iter().map(masked).collect())
             }
             // Not to be found in the file by its path, but it may have come from there.
-            (Value::String(text), None) => Value::String(self.document.mask(text)),
+            (Value::String(text), None) => Value::String(self.document.mask(&literal(text))),
+            (Value::String(text), _) => Value::String(literal(text)),
             (scalar, _) => scalar.clone(),
         }
     }

@@ -74,7 +74,16 @@ impl FromStr for Address {
                 false => Ok(Address::Unix(path.into())),
             };
         }
-        let wrong = || format!("`{text}` is no address of a server\n{EXAMPLES}");
+        let with = format!("http://{text}");
+        let wrong = || match with.parse::<Uri>() {
+            // All that is missing is how it is spoken to.
+            Ok(uri) if uri.port_u16().is_some() && uri.path() == "/" && !text.contains(['/', '@']) => {
+                format!(
+                    "`{text}` does not say how it is spoken to\nwrite `{with}`, or `https://{text}` if it is encrypted"
+                )
+            }
+            _ => format!("`{text}` is no address of a server\n{EXAMPLES}"),
+        };
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let encrypted = match uri.scheme_str() {
             Some("http") => false,
@@ -89,6 +98,10 @@ impl FromStr for Address {
             return Err(format!(
                 "`{text}` has more than a host and a port: methods have paths of their own\n{EXAMPLES}"
             ));
+        }
+        let port = authority.as_str().rsplit_once(':').map_or("", |(_, port)| port);
+        if !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_err() {
+            return Err(format!("the port of `{text}` is too large: the largest is 65535\n{EXAMPLES}"));
         }
         if authority.port_u16().is_none() {
             return Err(format!("`{text}` has no port\n{EXAMPLES}"));
@@ -123,7 +136,7 @@ mod tests {
         for text in ["", "127.0.0.1:80", "http://", "http://a", "ftp://a:1", "http://a:1/x", "http://u:p@a:1", "unix:"]
         {
             let error = text.parse::<Address>().unwrap_err();
-            assert!(error.contains("http://host:port"), "{text}: {error}");
+            assert!(error.contains("http://"), "{text}: {error}");
             assert!(!error.contains("u:p"), "{error}");
         }
     }

@@ -85,6 +85,22 @@ fn two_dollars_are_one() {
 }
 
 #[test]
+fn what_show_prints_of_two_dollars_means_the_same_again() {
+    let rules = "services:\n  helloworld.Greeter:\n    schema: schemas/good.proto\n    handler:\n      rules:\n        \
+                 SayHello:\n          - reply: { name: 'it costs $${x}, and not $$${y}' }\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("schemas")).unwrap();
+    std::fs::copy(super::folder().join("schemas/good.proto"), folder.path().join("schemas/good.proto")).unwrap();
+    let file = folder.path().join("ostler.yaml");
+    std::fs::write(&file, rules).unwrap();
+    let shown = || super::text(&super::ostler(&["show", file.to_str().unwrap()]).stdout);
+    let first = shown();
+    assert!(first.contains("it costs $${x}, and not $$${y}"), "{first}");
+    std::fs::write(&file, &first).unwrap();
+    assert!(shown().contains("it costs $${x}, and not $$${y}"), "{}", shown());
+}
+
+#[test]
 fn a_file_fills_in_without_its_last_line_break() {
     assert_eq!(name("${file:features/secret.txt}", &[]).unwrap(), "s3cr3t-canary-in-a-file");
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{answers, play, refusal, yaml};
+use super::{PLAY, answers, play, refusal, yaml};
 use crate::support::tools::run_with;
-use crate::support::{Ostler, binary};
+use crate::support::{Ostler, Starter, binary};
 
 #[test]
 fn what_a_service_remembers_outlives_a_reload_and_what_a_stream_does_not_its_call() {
@@ -97,4 +97,54 @@ fn a_refused_reload_takes_nothing_along_that_is_remembered() {
     assert_eq!(count(), 1);
     assert!(host.reload(&yaml(&rules("count"))));
     assert_eq!(count(), 1, "what no configuration declares is forgotten");
+}
+
+#[test]
+fn headers_see_what_a_rule_changes_and_where_they_cannot_be_nothing_was_changed() {
+    let host = play(
+        "        explain: true\n        state:\n          hits: { start: {}, scope: service }\n          \
+         last: { start: [], entries: 1, full: drop_oldest, scope: service }\n        One:\n          \
+         - when: request.text == 'look'\n            reply: { number: '=size(hits)', words: '=last' }\n          \
+         - name: counts\n            change: { hits: { at: request.text, add: 1 }, last: { append: '=request.text' } }\n            \
+         headers: { x-hits: '=string(hits[request.text])', x-word: '=request.words[size(last) - 1]' }\n            \
+         reply: { number: '=hits[request.text]' }\n",
+    );
+    let told = |request: &str| {
+        let mut call = std::process::Command::new(binary());
+        let args = ["call", "--address", host.address(), "--headers", "play.Play/One", request];
+        String::from_utf8(run_with(call.args(args), "").stderr).unwrap()
+    };
+    let request = r#"{"text": "a", "words": ["x"]}"#;
+    assert!(told(request).contains("x-hits: 1"));
+    for text in ["a", "b"] {
+        let told = told(&json!({ "text": text }).to_string());
+        assert!(told.contains("INTERNAL") && told.contains("the rule counts cannot be worked out: an index"), "{told}");
+        assert!(told.contains("not `request.text == 'look'`; counts cannot be worked out: an index"), "{told}");
+    }
+    let look = answers(&host, "play.Play/One", r#"{"text": "look"}"#);
+    assert_eq!(look, [json!({ "number": 1, "words": ["a"] })], "as it was before");
+    assert_eq!(answers(&host, "play.Play/One", request), [json!({ "number": 2 })]);
+}
+
+#[test]
+fn a_state_whose_start_is_of_another_type_begins_anew_and_the_log_says_so() {
+    let rules = |start: &str, change: &str, reply: &str| {
+        yaml(&format!(
+            "        state: {{ n: {{ start: {start}, scope: service }} }}\n        One:\n          \
+             - change: {{ n: {change} }}\n            reply: {reply}\n"
+        ))
+    };
+    let numbers = rules("0", "{ add: 1 }", "{ number: '=n' }");
+    let by_key = rules("{}", "{ at: request.text, add: 1 }", "{ number: '=n[request.text]' }");
+    let host = Starter::default().file("play.proto", PLAY).start(&numbers);
+    let one = || answers(&host, "play.Play/One", r#"{"text": "a"}"#)[0].clone();
+    assert_eq!((one(), one()), (json!({ "number": 1 }), json!({ "number": 2 })));
+    assert!(!host.reload(&format!("{by_key}  a.Missing:\n    handler: {{ rules: {{}} }}\n")));
+    assert_eq!(one(), json!({ "number": 3 }), "a refused configuration takes nothing along");
+    let mark = host.mark();
+    assert!(host.reload(&by_key));
+    let told =
+        host.wait_for(mark, "a state begins anew: it starts as a map, and what is remembered started as a number");
+    assert_eq!((&told["state"], &told["service"]), (&json!("n"), &json!("play.Play")));
+    assert_eq!((one(), one()), (json!({ "number": 1 }), json!({ "number": 2 })));
 }

@@ -55,5 +55,5 @@ pub(in crate::handlers::rules) use names::Names;
 pub(in crate::handlers::rules) use scope::Scope;
 pub(in crate::handlers::rules) use template::{Template, Tree};
 pub(in crate::handlers::rules) use time::{Duration, Timestamp};
-pub(in crate::handlers::rules) use types::Type;
+pub(in crate::handlers::rules) use types::{Record, Type};
 pub(in crate::handlers::rules) use value::{Fields, Value};

@@ -32,8 +32,25 @@ pub(in crate::handlers::rules) enum Type {
     List(Arc<Type>),
     /// Values by keys.
     Map(Arc<(Type, Type)>),
+    /// A map from names, whose entries are each of a type of their own.
+    Record(&'static Record),
     /// A message that has no meaning of its own in the language.
     Message(MessageDescriptor),
+}
+
+/// What a name of the scope has that is read by name, and is no message.
+#[derive(Debug)]
+pub(in crate::handlers::rules) struct Record {
+    /// The names there are, where no others can be.
+    pub(in crate::handlers::rules) known: &'static [&'static str],
+    /// The type of what has a name, if something may.
+    pub(in crate::handlers::rules) entry: fn(&str) -> Option<Type>,
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Record) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 impl Type {
@@ -91,6 +108,14 @@ impl Type {
         matches!(self, Type::Int | Type::Uint | Type::Double)
     }
 
+    /// What it is where it is not read by name.
+    pub(super) fn whole(self) -> Type {
+        match self {
+            Type::Record(_) => Type::map(Type::String, Type::Dyn),
+            other => other,
+        }
+    }
+
     /// Whether nothing is known of it.
     pub(super) fn is_dyn(&self) -> bool {
         matches!(self, Type::Dyn)
@@ -143,6 +168,7 @@ impl fmt::Display for Type {
             Type::List(of) => return write!(f, "list({of})"),
             Type::Map(of) if of.0.is_dyn() && of.1.is_dyn() => "map",
             Type::Map(of) => return write!(f, "map({}, {})", of.0, of.1),
+            Type::Record(_) => "map",
             Type::Message(message) => message.full_name(),
         };
         f.write_str(word)

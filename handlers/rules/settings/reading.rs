@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::super::scope::Event;
@@ -22,8 +23,11 @@ pub(super) fn code<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
         fn visit_str<E: de::Error>(self, name: &str) -> Result<String, E> {
             Ok(name.to_owned())
         }
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
     }
-    from.deserialize_str(Name)
+    from.deserialize_any(Name)
 }
 
 /// As it was written: a list, or a list for each event.
@@ -131,6 +135,61 @@ impl<'de> de::DeserializeSeed<'de> for EventOf<'_> {
     }
 }
 
+/// A rule in a list where a map from methods may have been meant: a key that begins
+/// as methods do, and no key of a rule, is told as one.
+struct Listed(Rule);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_struct("Rule", &[], RuleOrMethod).map(Listed)
+    }
+}
+
+struct RuleOrMethod;
+
+impl<'de> de::Visitor<'de> for RuleOrMethod {
+    type Value = Rule;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rule, such as `{ reply: { … } }`")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Rule, A::Error> {
+        Rule::deserialize(de::value::MapAccessDeserializer::new(NoMethods(map)))
+    }
+}
+
+/// The entries of a map, none of which is to be a method's.
+struct NoMethods<A>(A);
+
+impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for NoMethods<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        self.0.next_key_seed(NoMethod(seed))
+    }
+
+    fn next_value_seed<V: de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}
+
+struct NoMethod<K>(K);
+
+impl<'de, K: de::DeserializeSeed<'de>> de::DeserializeSeed<'de> for NoMethod<K> {
+    type Value = K::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<K::Value, D::Error> {
+        let key = String::deserialize(from)?;
+        if key.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return Err(de::Error::custom(format!(
+                "a map from methods to their rules is due here, and this is a list\nwrite `{key}:` without the dash before it"
+            )));
+        }
+        self.0.deserialize(key.into_deserializer())
+    }
+}
+
 struct Whole;
 
 impl<'de> de::Visitor<'de> for Whole {
@@ -140,8 +199,12 @@ impl<'de> de::Visitor<'de> for Whole {
         f.write_str("a map from methods to their rules")
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, rules: A) -> Result<Config, A::Error> {
-        Vec::deserialize(de::value::SeqAccessDeserializer::new(rules)).map(Config::Method)
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Config, A::Error> {
+        let mut rules = Vec::new();
+        while let Some(Listed(rule)) = items.next_element()? {
+            rules.push(rule);
+        }
+        Ok(Config::Method(rules))
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {

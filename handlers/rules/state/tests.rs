@@ -3,7 +3,8 @@
 use super::*;
 
 fn declared(start: Value, full: Full) -> Declared {
-    Declared { name: "notes".to_owned(), scope: Scope::Stream, start, entries: 3, each: 2, bytes: 1_000, full }
+    let (name, kind) = ("notes".to_owned(), kind(&start));
+    Declared { name, kind, scope: Scope::Stream, start, entries: 3, each: 2, bytes: 1_000, full }
 }
 
 fn change(slot: &mut Slot, declared: &Declared, at: Option<&str>, act: Act) -> Result<(), Failed> {
@@ -12,8 +13,13 @@ fn change(slot: &mut Slot, declared: &Declared, at: Option<&str>, act: Act) -> R
         None => slot.fit(declared, act)?,
         Some(key) => slot.fit_entry(declared, key, act)?,
     };
+    // There, back, and there again: what is taken back leaves nothing behind.
+    let before = format!("{:?}", slot.value);
+    let back = edit.make(&mut slot.value, at.as_ref());
+    let again = back.make(&mut slot.value, at.as_ref());
+    assert_eq!(format!("{:?}", slot.value), before, "{again:?}");
     slot.bytes = bytes;
-    edit.make(&mut slot.value, at);
+    again.make(&mut slot.value, at.as_ref());
     Ok(())
 }
 

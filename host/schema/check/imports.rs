@@ -16,7 +16,7 @@ pub(super) fn check(files: &Lowered, faults: &mut Faults) {
         }
         for import in &file.dependency {
             if !files.contains_key(import) {
-                faults.file(name, &format!("imports `{}`, which is not there", short(import)));
+                faults.import(name, import);
             }
         }
         let known = |at: &&i32| usize::try_from(**at).is_ok_and(|at| at < file.dependency.len());

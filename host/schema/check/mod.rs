@@ -63,6 +63,15 @@ impl Faults {
         }
     }
 
+    /// An import that no file is.
+    fn import(&mut self, file: &str, import: &str) {
+        if !self.is_full() {
+            let words = format!("the schema file `{}` imports `{}`, which is not there", short(file), short(import));
+            let help = "a descriptor set has all imports in it: `protoc --include_imports --descriptor_set_out=…`";
+            self.0.push(Problem::new(words).help(help));
+        }
+    }
+
     /// A fault of a symbol in a file.
     fn symbol(&mut self, file: &str, symbol: &str, what: &str) {
         if !self.is_full() {

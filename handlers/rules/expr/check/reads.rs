@@ -4,7 +4,8 @@ use cel::common::ast::{Expr, IdedExpr, SelectExpr};
 
 use super::super::functions::{self, type_named};
 use super::super::node::Node;
-use super::super::types::Type;
+use super::super::types::{Record, Type};
+use super::super::value::Value;
 use super::{Checked, Checker};
 use crate::config::Problem;
 
@@ -12,8 +13,8 @@ impl Checker<'_> {
     /// A name on its own.
     pub(super) fn name(&self, id: u64, name: &str) -> Checked {
         let name = name.trim_start_matches('.');
-        if let Some(found) = self.known(name) {
-            return Ok(found);
+        if let Some((node, of)) = self.known(name) {
+            return Ok((node, of.whole()));
         }
         if let Some(name) = type_named(name) {
             return Ok((Node::Type(name), Type::Dyn));
@@ -55,6 +56,14 @@ impl Checker<'_> {
         Some((Node::Name { name: name.into(), at }, of.clone()))
     }
 
+    /// What something is read from by name: records are whole everywhere else.
+    fn owner(&mut self, tree: &IdedExpr) -> Checked {
+        match &tree.expr {
+            Expr::Ident(name) => self.known(name.trim_start_matches('.')).map_or_else(|| self.node(tree), Ok),
+            _ => self.node(tree),
+        }
+    }
+
     /// A field, or something whose name has dots.
     pub(super) fn select(&mut self, tree: &IdedExpr, select: &SelectExpr) -> Checked {
         if let Some(path) = dotted(tree)
@@ -63,7 +72,7 @@ impl Checker<'_> {
         {
             return Ok(found);
         }
-        let (of, is) = self.node(&select.operand)?;
+        let (of, is) = self.owner(&select.operand)?;
         self.member(tree.id, of, is, &select.field)
     }
 
@@ -115,9 +124,20 @@ impl Checker<'_> {
             Type::Map(entry) if matches!(entry.0, Type::String | Type::Dyn) => {
                 Ok((Node::Member { of, name: name.into() }, entry.1.clone()))
             }
+            Type::Record(record) => {
+                let gives = self.entry(id, record, name)?;
+                Ok((Node::Member { of, name: name.into() }, gives))
+            }
             Type::Dyn => Ok((Node::Member { of, name: name.into() }, Type::Dyn)),
             other => Err(self.problem(id, format!("{} has no fields, and so no `{name}`", other.said()))),
         }
+    }
+
+    /// What a record has by a name.
+    fn entry(&self, id: u64, record: &Record, name: &str) -> Result<Type, Problem> {
+        (record.entry)(name).ok_or_else(|| {
+            self.unknown(id, format!("there is no `{name}` in it"), name, "fields", record.known.iter().copied())
+        })
     }
 
     fn no_field(&self, id: u64, message: &prost_reflect::MessageDescriptor, name: &str) -> Problem {
@@ -134,8 +154,9 @@ impl Checker<'_> {
         }) else {
             return Err(self.problem(id, "`has` takes one field").help("such as `has(request.name)`"));
         };
-        let (of, is) = self.node(&select.operand)?;
+        let (of, is) = self.owner(&select.operand)?;
         match &is {
+            Type::Record(record) => drop(self.entry(id, record, &select.field)?),
             Type::Message(message) if message.get_field_by_name(&select.field).is_none() => {
                 return Err(self.no_field(id, message, &select.field));
             }
@@ -147,9 +168,18 @@ impl Checker<'_> {
 
     /// `x[y]`.
     pub(super) fn index(&mut self, id: u64, of: &IdedExpr, key: &IdedExpr) -> Checked {
-        let (of, is) = self.node(of)?;
+        let (of, is) = self.owner(of)?;
         let (key, by) = self.node(key)?;
         let gives = match &is {
+            Type::Record(record) => match &key {
+                // The same as after a dot, and told by name where it is not there.
+                Node::Literal(Value::String(name)) => {
+                    let gives = self.entry(id, record, name)?;
+                    return Ok((Node::Member { of: Box::new(of), name: (&**name).into() }, gives));
+                }
+                _ if matches!(by, Type::String | Type::Dyn) => Type::Dyn,
+                _ => return Err(self.problem(id, format!("it is read by name, and this is {}", by.said()))),
+            },
             Type::List(item) if by.is_number() || by.is_dyn() => (**item).clone(),
             Type::Map(entry) if fits_key(&by, &entry.0) => entry.1.clone(),
             Type::Dyn => Type::Dyn,

@@ -154,6 +154,11 @@ fn message(entries: &Object<String, Json>, of: &MessageDescriptor, scope: &Scope
     let mut chosen: HashMap<String, &str> = HashMap::new();
     for (name, value) in entries {
         let Some(field) = of.get_field_by_json_name(name).or_else(|| of.get_field_by_name(name)) else {
+            if name.starts_with('[') && name.ends_with(']') {
+                let problem = Problem::new("rules do not set extensions").label("an extension");
+                problems.push(problem.key().within(name.as_str()));
+                continue;
+            }
             let known: Vec<_> = of.fields().map(|field| field.name().to_owned()).collect();
             let problem = Problem::new(format!("`{}` has no field `{name}`", of.full_name())).label("unknown field");
             let problem = suggest(problem, name, "fields", known.iter().map(String::as_str));

@@ -15,7 +15,7 @@ use super::super::seen::Seen;
 use super::super::steps::Steps;
 use super::super::value::{message_size, too_deep};
 use super::due::{Due, Shape};
-use super::known;
+use super::{known, literal};
 
 /// What the field is set to; nothing where it stays unset.
 pub(super) fn fit(seen: &Seen<'_>, due: &Due, steps: &mut Steps) -> Result<Option<Proto>, Failed> {
@@ -86,7 +86,13 @@ fn one(seen: &Seen<'_>, kind: &Kind, due: &Due, steps: &mut Steps) -> Result<Pro
                 Some(value) => Proto::EnumNumber(value.number()),
                 None => return Err(due.refuse(format!("is given a name that `{}` does not have", of.full_name()))),
             },
-            seen => Proto::EnumNumber(whole(seen).ok_or_else(wrong)?.try_into().map_err(|_| beyond())?),
+            seen => {
+                let number = whole(seen).ok_or_else(wrong)?.try_into().map_err(|_| beyond())?;
+                if !literal::may_be(of, number) {
+                    return Err(due.refuse(format!("is given a number that `{}` does not have", of.full_name())));
+                }
+                Proto::EnumNumber(number)
+            }
         },
         Kind::Double => Proto::F64(real(seen).ok_or_else(wrong)?),
         Kind::Float => {
@@ -129,7 +135,7 @@ fn real(seen: &Seen<'_>) -> Option<f64> {
         Seen::Int(value) => Some(*value as f64),
         Seen::Uint(value) => Some(*value as f64),
         Seen::Double(value) => Some(*value),
-        Seen::String(text) => super::literal::real(text),
+        Seen::String(text) => literal::real(text),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Scalars as protobuf's JSON mapping writes them.
 
-use prost_reflect::{Kind, Value as Proto};
+use prost_reflect::{EnumDescriptor, Kind, Syntax, Value as Proto};
 use serde_json::Value as Json;
 
 use super::super::check::suggest;
@@ -41,7 +41,16 @@ pub(super) fn scalar(json: &Json, kind: &Kind, due: &Due) -> Result<Proto, Probl
                     return Err(suggest(problem, name, "values", known.iter().map(String::as_str)));
                 }
             },
-            json => Proto::EnumNumber(whole(json).ok_or_else(wrong)?.try_into().map_err(|_| range(due))?),
+            json => {
+                let number = whole(json).ok_or_else(wrong)?.try_into().map_err(|_| range(due))?;
+                if !may_be(of, number) {
+                    let values: Vec<_> =
+                        of.values().map(|value| format!("{} ({})", value.name(), value.number())).collect();
+                    let problem = Problem::new(format!("`{}` has no value {number}", of.full_name()));
+                    return Err(suggest(problem, "", "values", values.iter().map(String::as_str)));
+                }
+                Proto::EnumNumber(number)
+            }
         },
         Kind::Double => Proto::F64(number(json).ok_or_else(wrong)?),
         Kind::Float => {
@@ -61,6 +70,11 @@ pub(super) fn scalar(json: &Json, kind: &Kind, due: &Due) -> Result<Proto, Probl
         Kind::Uint64 | Kind::Fixed64 => Proto::U64(whole(json).ok_or_else(wrong)?.try_into().map_err(|_| range(due))?),
         Kind::Message(_) => return Err(wrong()),
     })
+}
+
+/// Whether an enum can have a number: one of proto2 is closed, and takes none but its own.
+pub(super) fn may_be(of: &EnumDescriptor, number: i32) -> bool {
+    of.parent_file().syntax() != Syntax::Proto2 || of.get_value(number).is_some()
 }
 
 fn range(due: &Due) -> Problem {
