@@ -78,7 +78,7 @@ pub(crate) async fn call_all(
             headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
             headers.insert("te", http::HeaderValue::from_static("trailers"));
             headers.insert("who", http::HeaderValue::from_static("a caller"));
-            let (head, mut body) = mount.route.call(request).await.into_parts();
+            let (head, mut body) = mount.route.call(request, None).await.into_parts();
             let mut answered = Answered::default();
             let code = |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse().ok();
             let words = |headers: &http::HeaderMap| {

@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt as _};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use rustc_hash::FxHashMap;
+use tokio::time::Instant;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService};
@@ -122,7 +123,7 @@ impl<D: Dynamic> Behaved<D> {
 }
 
 impl<D: Dynamic> Route for Behaved<D> {
-    fn call(&self, request: Request) -> Work {
+    fn call(&self, request: Request, _: Option<Instant>) -> Work {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default();
         let method = self.methods.get(name).cloned();
         let behaviour = self.behaviour.clone();

@@ -12,12 +12,14 @@ use std::task::{Context, Poll, Waker};
 use futures_util::FutureExt as _;
 use prost_reflect::ServiceDescriptor;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tower_service::Service;
 
 use super::dynamic::{Behaved, Dynamic};
+use super::entrance::Deadline;
 use super::schema::Schema;
 use super::unary::Unary;
 use crate::config::Problem;
@@ -32,7 +34,9 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Where calls go: any tower service over HTTP requests.
 pub(super) trait Route: Send + Sync {
-    fn call(&self, request: Request) -> Work;
+    /// Has a call answered that must be over when it is `due`; the entrance sees
+    /// to that, and who sends the call on says so.
+    fn call(&self, request: Request, due: Option<Instant>) -> Work;
 }
 
 /// Every tower service whose only failure is in its answer is a route.
@@ -43,7 +47,7 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    fn call(&self, request: Request) -> Work {
+    fn call(&self, request: Request, _: Option<Instant>) -> Work {
         let mut service = self.0.clone();
         // Most services are always ready: then only what they answer with is
         // kept, and not the request as well.
@@ -72,7 +76,10 @@ where
     F: Fn(Request) -> W + Send + Sync,
     W: Future<Output = Response> + Send + 'static,
 {
-    fn call(&self, request: Request) -> Work {
+    fn call(&self, mut request: Request, due: Option<Instant>) -> Work {
+        if let Some(due) = due {
+            request.extensions_mut().insert(Deadline(due));
+        }
         Box::pin((self.0)(request))
     }
 }

@@ -16,6 +16,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use prost::Message;
 use prost_reflect::DynamicMessage;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -53,9 +54,9 @@ where
     F: Fn(Request<M>) -> W + Send + Sync + 'static,
     W: Future<Output = Result<Response<R>, Status>> + Send + 'static,
 {
-    fn call(&self, request: mount::Request) -> Work {
+    fn call(&self, request: mount::Request, due: Option<Instant>) -> Work {
         if is_encoded(&request) {
-            return self.otherwise.call(request);
+            return self.otherwise.call(request, due);
         }
         let answer = self.answer.clone();
         Box::pin(async move {

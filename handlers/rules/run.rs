@@ -169,7 +169,9 @@ impl Run {
         tell: &mut impl FnMut(fmt::Arguments<'_>),
     ) -> Result<Option<Found>, (usize, Failed)> {
         let mut held = program.states.hold(&mut self.own);
-        let names = held.names(self.facts.names(program, request, self.number));
+        // Of one moment, whatever becomes of the states.
+        let facts = self.facts.names(program, request, self.number);
+        let names = held.names(facts.inner());
         for (number, rule) in rules.iter().enumerate() {
             let at = |failed: Failed| (number, failed);
             let lets = match rule.condition.fits(&names, request).map_err(at)? {
@@ -182,7 +184,7 @@ impl Run {
             let changes = rule.changes.work_out(&rule.condition.bind(names.inner(), &lets), &held).map_err(at)?;
             drop(names);
             let back = held.make(changes);
-            let names = held.names(self.facts.names(program, request, self.number));
+            let names = held.names(facts.inner());
             let opened = rule.answer.open(&rule.condition.bind(names.inner(), &lets), &mut self.headers);
             drop(names);
             // Nobody has seen the changes, and nobody is to: the states are held still.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 /// When a call must be over, by its client's word or the host's, whichever is
-/// sooner: in the extensions of every mounted service's request that has a bound.
+/// sooner: in the extensions of a request that is sent on, where it has a bound.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Deadline(pub(in crate::host) Instant);
 

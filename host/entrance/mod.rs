@@ -165,11 +165,8 @@ impl Entrance {
         let most = limits.buffered.0;
         let bounds = incoming::Bounds { cardinality, largest, patience: limits.unary_message.0, most };
         request.extensions_mut().insert(caller.peer.clone());
-        if let Some(due) = due.filter(|_| mounted) {
-            request.extensions_mut().insert(Deadline(due));
-        }
         let request = request.map(|body| Body::new(Incoming::new(body, bounds, caller.clone())));
-        let work = self.hand_over(to, method, request);
+        let work = self.hand_over(to, method, request, due);
         let bounds = Bounds { framing: Framing::new(Cardinality::Many, limits.answer.0), most };
         // Only a mounted service's answer holds the generation: a Watch that
         // stays open for weeks does not.
@@ -178,9 +175,9 @@ impl Entrance {
     }
 
     /// Asks the service; `None` if it panics.
-    fn hand_over(&self, to: To<'_>, method: &str, mut request: Request) -> Option<Work> {
+    fn hand_over(&self, to: To<'_>, method: &str, mut request: Request, due: Option<Instant>) -> Option<Work> {
         match to {
-            To::Mounted(route) => catch_unwind(AssertUnwindSafe(|| route.call(request))).ok(),
+            To::Mounted(route) => catch_unwind(AssertUnwindSafe(|| route.call(request, due))).ok(),
             To::Health => {
                 let mut health = self.0.health.clone();
                 Some(Box::pin(async move { health.call(request).await.unwrap_or_else(|never| match never {}) }))
